@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from e2ecross.device.group_reading import GroupMember, GroupStatus
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
+    from e2ecross.metrics import Metrics
     from e2ecross.protocol.attachment_reader import AttachmentReader
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.context import Clock
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
         Answer,
         AnyContent,
         Bytes,
+        ConsentGrant,
+        ConsentRevoke,
         Content,
         Delete,
         Edit,
@@ -95,6 +98,8 @@ __all__ = [
     "Capability",
     "Client",
     "Clock",
+    "ConsentGrant",
+    "ConsentRevoke",
     "Content",
     "ControlMessage",
     "Delete",
@@ -126,6 +131,7 @@ __all__ = [
     "Message",
     "MessageKind",
     "MessageRef",
+    "Metrics",
     "Notice",
     "NoticeKind",
     "OneTimePrekey",
@@ -182,6 +188,8 @@ _HOMES: Final = {
     "Capability": "e2ecross.wire.capabilities",
     "Client": "e2ecross.client.client",
     "Clock": "e2ecross.state.context",
+    "ConsentGrant": "e2ecross.wire.content",
+    "ConsentRevoke": "e2ecross.wire.content",
     "Content": "e2ecross.wire.content",
     "ControlMessage": "e2ecross.state.message",
     "Delete": "e2ecross.wire.content",
@@ -213,6 +221,7 @@ _HOMES: Final = {
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "MessageRef": "e2ecross.wire.content",
+    "Metrics": "e2ecross.metrics",
     "Notice": "e2ecross.state.notice",
     "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",

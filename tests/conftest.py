@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.support.devices import BackendSimulator, FakeClock, Stores
 from tests.support.remembered import remember
 from tests.support.running import keep_bytecode, keep_files_in_memory, workers_for
+from tests.support.store_kinds import KINDS, close_stores, expect_failures, use_stores
 
 keep_bytecode(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 keep_files_in_memory()
 remember()
+use_stores()
 
 # The suite: the same examples on every machine and in every run.
 settings.register_profile(
@@ -67,19 +69,25 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hold a mutant against the tests of its layer: one above is no excuse for a missing one."""
+    """Hold a mutant against the tests of its layer: one above is no excuse for a missing one.
+
+    Over stores with stripes, see to it that what they refuse is refused.
+    """
     mutant = os.environ.get("MUTANT_UNDER_TEST", "")
     above = ("state", "device", "client")
     if mutant.startswith("e2ecross.") and mutant.split(".")[1] not in above:
         folders = tuple(f"tests/{floor}/" for floor in above)
         items[:] = [item for item in items if not item.nodeid.startswith(folders)]
+    expect_failures(items)
 
 
-# Mutation testing runs thousands of suites, and mutates no store: memory will do (pyproject.toml).
-_KINDS = ["memory"] if "MUTANT_UNDER_TEST" in os.environ else ["memory", "sqlite", "sealed"]
+@pytest.fixture(autouse=True)
+def _stores_of_a_server() -> Iterator[None]:
+    yield
+    close_stores()
 
 
-@pytest.fixture(params=_KINDS)
+@pytest.fixture(params=KINDS)
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     opened = Stores(request.param, tmp_path)
     yield opened

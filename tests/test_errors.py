@@ -55,6 +55,7 @@ def test_codes_are_stable_and_unique() -> None:
         "BackendRefused": "backend_refused",
         "BlobGone": "blob_gone",
         "CommitUnknown": "commit_unknown",
+        "ConsentMissing": "consent_missing",
         "ContentRefused": "content_refused",
         "DecodeError": "decode_error",
         "DeviceExists": "device_exists",

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "arguments": {"errors"},
     "lazy": set(),
+    "metrics": {"arguments"},
     "address": {"errors"},
     "crypto": {"errors"},
     "wire": {"errors", "arguments", "address", "crypto.keys", "crypto.secret", "wire._pb"},
@@ -39,10 +40,13 @@ ALLOWED: dict[str, set[str]] = {
         "wire.exchange",
         "wire.limits",
     },
-    "stores": {"errors", "arguments", "address", "lazy"},
+    "stores": {"errors", "arguments", "address", "lazy", "metrics"},
     "state": {*_BELOW_PROTOCOL, "protocol", "stores.base"},
     "device": {*_BELOW_PROTOCOL, "protocol", "conversation", "state", "stores.base"},
-    "client": {*_BELOW_PROTOCOL, "protocol", "conversation", "state", "device", "stores.base"},
+    "client": {
+        *{*_BELOW_PROTOCOL, "metrics", "protocol", "conversation", "state", "device"},
+        "stores.base",
+    },
     "service": {"errors", "arguments", "lazy", "address", "wire", "relay"},
     "cli": {
         *_BELOW_PROTOCOL,
@@ -57,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     "": {
-        *{"lazy", "errors", "address", "wire", "protocol", "conversation"},
+        *{"lazy", "errors", "metrics", "address", "wire", "protocol", "conversation"},
         *{"state", "device", "client", "crypto.entropy"},
     },
 }

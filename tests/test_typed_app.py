@@ -12,6 +12,8 @@ from e2ecross import (
     AnyContent,
     Bytes,
     Client,
+    ConsentGrant,
+    ConsentRevoke,
     Content,
     ControlMessage,
     Delete,
@@ -55,7 +57,9 @@ def show_content(content: Content | None) -> str:
             return content.caption
         case Bytes():
             return f"{len(content.data)} bytes"
-        case Options() | Reaction() | Edit() | Delete() | Answer() | Receipt():
+        case Options() | Reaction() | Edit() | Delete() | Answer():
+            return type(content).__name__
+        case Receipt() | ConsentGrant() | ConsentRevoke():
             return type(content).__name__
         case UnsupportedContent():
             return "not for this version of the app"

@@ -10,13 +10,12 @@ Rules:
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.client.attempts import attempt_all
-from e2ecross.client.fan_out import flush
-from e2ecross.client.incoming import Arrival
+from e2ecross.client.flushing import flush
 from e2ecross.client.link import Link
+from e2ecross.client.taking_in import take_in_what_waits
 from e2ecross.device.account_devices import AccountDevice, AccountDevices, read_devices
 from e2ecross.device.conversations import put_states
 from e2ecross.device.device_lists import read_fetched_list, would_remove
@@ -62,9 +61,6 @@ __all__ = [
     "show_devices",
     "unlink",
 ]
-
-_MAX_TAKEN_IN: Final = 1_000
-"""Messages that are read before a device is taken out."""
 
 
 def maintain_account(link: Link) -> None:
@@ -226,7 +222,7 @@ def _ask(link: Link, wanted: KeysWanted) -> UserKeys | None:
 def _take_in(link: Link) -> None:
     """Take in what waits; where the back end is out of reach, nothing is to be waited for."""
     try:
-        Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
+        take_in_what_waits(link)
     except NotRegistered:
         raise
     except BackendError:

@@ -9,7 +9,7 @@ Rules:
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 
 from e2ecross.address import Address, UserId
@@ -31,13 +31,15 @@ from e2ecross.wire.limits import (
     MAX_SIGNED_DEVICE_LIST_BYTES,
 )
 
-__all__ = ["CheckedBackend", "CheckedDeposit"]
+__all__ = ["CheckedBackend", "CheckedDeposit", "Hold"]
 
 _METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
 _MAX_NUMBER: Final = 2**64 - 1
 """The highest number that a record has room for."""
 _MAX_COUNT: Final = 2**31
 _MAX_SEQ: Final = 2**63 - 1
+_MAX_STRIPES: Final = 65_537
+"""Of the largest store, with that of the device itself."""
 
 
 class CheckedDeposit(NamedTuple):
@@ -45,14 +47,27 @@ class CheckedDeposit(NamedTuple):
 
     Attributes:
         refused: by place, why which envelopes were not taken.
-        epoch: the highest that the device has told, 0 if the back end does not say.
+        epochs: of the stripes that were told now, the highest that the device had told before; 0
+            if the back end does not say.
         seqs: by account, which is its newest list of devices, 0 to 2^63-1; 0: it has none. Of which
             accounts is for the back end to say.
     """
 
     refused: Mapping[int, BackendError]
-    epoch: int
+    epochs: Mapping[int, int]
     seqs: Mapping[UserId, int]
+
+
+class Hold(NamedTuple):
+    """That what is fetched is held, so that nobody else gets it.
+
+    Attributes:
+        hold_ms: for how long, milliseconds.
+        holder: for whom, 16 bytes.
+    """
+
+    hold_ms: int
+    holder: bytes
 
 
 class CheckedBackend:
@@ -92,9 +107,15 @@ class CheckedBackend:
         answer = self._any.publish(token.value, published, epoch=epoch, replace=replace)
         _nothing("publish", answer)
 
-    def epoch(self, address: Address, token: Token) -> int:
-        """Return the highest epoch that the device has told, 0 if none."""
-        return _epoch("epochs", self._backend.epochs(address, token.value))
+    def epochs(self, address: Address, token: Token) -> dict[int, int]:
+        """Return by stripe the highest epoch that the device has told; where it is not, none."""
+        answer: object = self._backend.epochs(address, token.value)
+        if not isinstance(answer, Mapping) or len(answer) > _MAX_STRIPES:
+            raise _no_answer("epochs", answer, "no epochs")
+        for stripe, epoch in answer.items():
+            if type(stripe) is not int or type(epoch) is not int or stripe < 0 or epoch < 0:
+                raise _no_answer("epochs", answer, "no epochs")
+        return dict(answer)
 
     def one_time_prekey_count(self, address: Address, token: Token) -> int:
         """See `Backend.one_time_prekey_count`."""
@@ -126,28 +147,43 @@ class CheckedBackend:
             raise _no_answer("fetch_keys", answer, "no keys of the users that were asked for")
         return [_keys(keys, asked.user) for keys, asked in zip(answer, wanted, strict=True)]
 
-    def deposit_all(self, token: Token, envelopes: Sequence[bytes], epoch: int) -> CheckedDeposit:
+    def deposit_all(
+        self,
+        token: Token,
+        envelopes: Sequence[bytes],
+        epochs: Mapping[int, int],
+        consents: Sequence[bytes] = (),
+    ) -> CheckedDeposit:
         """See `Backend.deposit_all`."""
-        answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
-        return _deposited("deposit_all", answer)
+        answer: object = self._backend.deposit_all(
+            token.value, envelopes, epochs=epochs, consents=consents
+        )
+        return _deposited("deposit_all", answer, epochs)
 
-    def deposit_copies(self, token: Token, copies: bytes, epoch: int) -> CheckedDeposit:
+    def deposit_copies(
+        self, token: Token, copies: bytes, epochs: Mapping[int, int]
+    ) -> CheckedDeposit:
         """See `Backend.deposit_copies`."""
-        answer: object = self._backend.deposit_copies(token.value, copies, epochs={0: epoch})
-        return _deposited("deposit_copies", answer)
+        answer: object = self._backend.deposit_copies(token.value, copies, epochs=epochs)
+        return _deposited("deposit_copies", answer, epochs)
 
     def fetch(
-        self, address: Address, token: Token, limit: int, after: int, wait_ms: int = 0
+        self,
+        address: Address,
+        token: Token,
+        limit: int,
+        after: int,
+        wait_ms: int = 0,
+        hold: Hold | None = None,
     ) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = (
-            self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
-            if wait_ms
-            else self._backend.fetch(address, token.value, limit, after)
-        )
+        asked: dict[str, Any] = {} if hold is None else hold._asdict()
+        if wait_ms:
+            asked["wait_ms"] = wait_ms
+        answer: object = self._backend.fetch(address, token.value, limit, after, **asked)
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")
@@ -220,14 +256,14 @@ def _keys(keys: object, user: UserId) -> UserKeys | E2ECrossError:
     return keys
 
 
-def _deposited(method: str, answer: object) -> CheckedDeposit:
+def _deposited(method: str, answer: object, told: Iterable[int]) -> CheckedDeposit:
     if not isinstance(answer, Deposited) or not isinstance(answer.refused, Mapping):
         raise _no_answer(method, answer, "nothing that says what was refused")
     for place, error in answer.refused.items():
         if type(place) is not int or not isinstance(error, BackendError):
             raise _no_answer(method, answer, "nothing that says what was refused")
-    told = _epoch(method, answer.epochs)
-    return CheckedDeposit(answer.refused, told, _seqs(method, answer.seqs))
+    epochs = {stripe: _epoch(method, answer.epochs, stripe) for stripe in told}
+    return CheckedDeposit(answer.refused, epochs, _seqs(method, answer.seqs))
 
 
 def _seqs(method: str, answer: object) -> dict[UserId, int]:
@@ -239,8 +275,8 @@ def _seqs(method: str, answer: object) -> dict[UserId, int]:
     return seqs
 
 
-def _epoch(method: str, answer: object) -> int:
-    told = answer.get(0, 0) if isinstance(answer, Mapping) else None
+def _epoch(method: str, answer: object, stripe: int) -> int:
+    told = answer.get(stripe, 0) if isinstance(answer, Mapping) else None
     if type(told) is not int or told < 0:
         raise _no_answer(method, answer, "no epochs")
     return told

@@ -13,7 +13,7 @@ Rules:
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
@@ -23,7 +23,6 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
-from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.attachment_calls import AttachmentCalls
@@ -31,26 +30,20 @@ from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.fan_out import flush
 from e2ecross.client.group_calls import GroupCalls
-from e2ecross.client.group_sending import announce_all
-from e2ecross.client.hints import check_lists
+from e2ecross.client.held_incoming import HeldArrival
+from e2ecross.client.held_mail import HeldMail
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.client.receipts import tend_conversations
+from e2ecross.client.publishing import publish
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
-from e2ecross.client.uploads import tend_files
+from e2ecross.client.tending import Tending, attempt
 from e2ecross.device.batch import Progress
-from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
+from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
 from e2ecross.device.device import Device, context_of
-from e2ecross.device.expiring import forget_sent
-from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
-from e2ecross.device.prekey_upkeep import LastUpkeep
-from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import (
     note_registered,
     prepare_token,
@@ -80,12 +73,14 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_context",
         "_device",
         "_handed_over",
+        "_held",
         "_is_epoch_checked",
         "_is_tidy",
         "_leftovers",
         "_link",
+        "_refusals",
         "_spool",
-        "_upkeep",
+        "_tending",
         "_wait_ms",
     )
 
@@ -121,13 +116,15 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._backend = CheckedBackend(backend)
         self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
+        self._refusals = 0  # of the store, at the last look
         self._is_tidy = False  # numbers that a killed process has left are forgotten
         self._handed_over = HandedOver()
+        self._held = HeldMail(self._context) if self._context.store.stripes else None
         self._leftovers = Leftovers()
         self._link: Link | None = None
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
         self._spool = Spool(folder, spool_prefix(self._context))
-        self._upkeep = LastUpkeep()
+        self._tending = Tending()
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -148,6 +145,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
         other._blobs, other._spool = self._blobs, self._spool
         other._leftovers = self._leftovers  # else each would show as pending what the other sent
+        if self._held is not None:
+            other._held = self._held.for_thread()
         return other
 
     @forgets_secrets
@@ -196,14 +195,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         link = self._way()
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
-        _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: maintain_account(link))
-        _attempt(errors, lambda: tend_conversations(self._context))
-        _attempt(errors, lambda: forget_sent(self._context))
-        _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
-        _attempt(errors, lambda: forget_unjoined(self._context))
-        _attempt(errors, lambda: announce_all(link, anew=True))
-        _attempt(errors, lambda: flush(link))
+        self._tending.maintain(link, self._blobs, self._spool, errors)
         if errors:
             raise errors[0]
 
@@ -219,7 +211,11 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """Return what has arrived, in order: messages, failures in their places, notices.
 
         An item that is not confirmed comes again from the next `Client` of this store, flagged
-        as `redelivered`. Who sent a message that could not be read is asked to send it again
+        as `redelivered`. In a store with stripes it comes again from any `Client` a minute after
+        it was handed over, unless it is held for longer (`hold`); until then no other gets it,
+        nor what its sender sends after it.
+
+        Who sent a message that could not be read is asked to send it again
         (`FailedMessage.retrying`), and who asks us gets what they ask for.
 
         Args:
@@ -240,19 +236,21 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         require_whole_number("limit", limit, 1, _MAX_BATCH)
         if progress is not None:
             require_callable("progress", progress)
+        if self._held is not None:
+            return self._receive_held(self._held, limit, progress)
         link, handed, errors = self._way(), self._handed_over, list[E2ECrossError]()
         before = handed.last
         try:
             items = self._hand_over(limit)
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             if self._wait_ms and not (items or errors or self._context.live.typing):
                 # Only now, so that nothing that is due waits for mail.
                 arrival = Arrival(link, limit, errors, progress, self._wait_ms)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit)))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit)))
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
@@ -271,12 +269,36 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
 
         Items of any `Client` of this store may be given, also of one before a restart.
 
+        In a store with stripes the back end is told first; if it cannot be reached, the next
+        `receive` tells it.
+
         Raises:
             InvalidArgument: an item that `receive` did not return, or of another device; then none
-                is closed.
+                is closed, or in a store with stripes none of that stripe.
             StoreError: the store cannot be written.
         """
-        confirm_items(self._context, self._leftovers, items)
+        if self._held is None:
+            confirm_items(self._context, self._leftovers, items)
+        else:
+            self._held.confirm(self._way(), items)
+
+    def hold(self, items: Iterable[InboxItem]) -> None:
+        """Keep items that `receive` returned for another minute: handling them takes longer.
+
+        For stores with stripes, where another worker gets them a minute after they were handed
+        over. To be called before that, by the `Client` that has received them, and again for each
+        further minute. In other stores nobody else gets them, and nothing is done.
+
+        Raises:
+            InvalidArgument: an item that `receive` did not return, or of another device.
+            BackendError: the back end cannot be reached: another worker may get what these senders
+                send next. The items themselves are held.
+            StoreError: the store cannot be written.
+        """
+        if self._held is None:
+            require_of_inbox(self._context, items)
+        else:
+            self._held.hold(self._way(), items)
 
     # --- The way to the back end ------------------------------------------------------------
 
@@ -290,40 +312,51 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
     def _hand_over(self, limit: int) -> list[InboxItem]:
         return hand_over(self._context, self._handed_over, limit)
 
+    def _receive_held(
+        self, held: HeldMail, limit: int, progress: Progress | None
+    ) -> list[InboxItem]:
+        """Do the same as one of many workers."""
+        errors, typing = list[E2ECrossError](), self._context.live.typing
+        arrival = held.arrival(self._way(), limit, errors, progress)
+        attempt(errors, lambda: held.look(arrival, errors))
+        attempt(errors, lambda: self._collect(arrival))
+        if self._wait_ms and not (arrival.items or errors or typing):
+            arrival.wait_ms = self._wait_ms
+            attempt(errors, lambda: self._collect(arrival))
+        for error in errors:
+            if isinstance(error, RestoredStore):
+                raise error
+        items = arrival.in_order()
+        items += self._context.live.take_typing(limit - len(items))
+        if errors and not items:
+            raise errors[0]
+        return items
+
     def _check_epoch(self, link: Link) -> None:
-        """Ask the back end, once, what it has seen of this device, before anything leaves."""
+        """Ask the back end what it has seen of this device, before anything leaves.
+
+        That is once, and once more after the store was refused.
+        """
+        refusals = link.context.watch.refusals
+        if refusals != self._refusals:
+            self._is_epoch_checked, self._refusals = False, refusals
         if not self._is_epoch_checked:
-            told = link.backend.epoch(link.context.address, link.token)
-            check_backend_epoch(link.context, told)
+            check_backend_epoch(link.context, link.backend.epochs(link.context.address, link.token))
             self._is_epoch_checked = True
 
-    def _collect(self, arrival: Arrival) -> None:
+    def _collect(self, arrival: Arrival | HeldArrival) -> None:
         """Fetch, and do what is due beside it."""
         link = arrival.link
         self._check_epoch(link)
-        if not self._is_tidy:
+        if not self._is_tidy and self._held is None:
             forget_what_is_gone(link)
             self._is_tidy = True
         arrival.fetch()
         errors: list[E2ECrossError] = []
-        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
-            _attempt(errors, lambda: self._maintain_prekeys(link))
-            _attempt(errors, lambda: renew_list(link))
-        _attempt(errors, lambda: check_lists(link))
-        _attempt(errors, lambda: put_receipts(self._context))
-        _attempt(errors, lambda: announce_all(link))
-        _attempt(errors, lambda: flush(link))
+        if isinstance(arrival, HeldArrival):
+            self._tending.after_held(link, self._blobs, self._spool, errors, arrival)
+        else:
+            has_used = arrival.has_used_prekeys
+            self._tending.after_fetch(link, errors, has_used_prekeys=has_used)
         if errors:
             raise errors[0]
-
-    def _maintain_prekeys(self, link: Link) -> None:
-        self._upkeep.forget()  # in case it fails
-        maintain_prekeys(link)
-        self._upkeep.note(self._context)
-
-
-def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
-    try:
-        part()
-    except E2ECrossError as error:
-        errors.append(error)

@@ -4,7 +4,7 @@
 from abc import ABC, abstractmethod
 
 from e2ecross.client.attempts import Failure
-from e2ecross.client.fan_out import flush
+from e2ecross.client.flushing import flush
 from e2ecross.client.link import Link
 from e2ecross.device.registering import may_send_offline
 from e2ecross.errors import BackendError, NotRegistered

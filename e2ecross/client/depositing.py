@@ -8,7 +8,7 @@ Rules:
   else it could make this device ask for strangers, and keep what it is told of them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,7 +69,7 @@ class Batch:
 
 
 def deposit(
-    link: Link, batch: Batch, epoch: int, *, wanted: Collection[bytes] = ()
+    link: Link, batch: Batch, epochs: Mapping[int, int], *, wanted: Collection[bytes] = ()
 ) -> Failure | None:
     """Deposit a batch, and add what became of it; returns the error of the call as a whole.
 
@@ -78,7 +78,7 @@ def deposit(
     Args:
         link: to the back end.
         batch: what is deposited.
-        epoch: to tell.
+        epochs: to tell, by stripe; those of all that is deposited are among them.
         wanted: ids of messages (16 bytes) whose caller waits: they do not wait for room.
 
     Raises:
@@ -88,15 +88,20 @@ def deposit(
     if not batch.items:
         return None
     envelopes = [data for _, data in batch.items]
+    users = {waiting.lane.recipient.user_id for waiting, _ in batch.items}
+    stripes = {link.context.stripe_of(user) for user in users}
+    told = {stripe: epochs[stripe] for stripe in sorted(stripes)}
     try:
-        answer = link.backend.deposit_all(link.token, envelopes, epoch)
+        consents = [waiting.consent for waiting, _ in batch.items]
+        answer = link.backend.deposit_all(link.token, envelopes, told, consents)
     except NotRegistered:
         raise
     except (BackendError, RemoteError) as error:
         return error
-    link.context.watch.note(answer.epoch, "the back end")
+    for stripe, epoch in answer.epochs.items():
+        link.context.watch.note(epoch, "the back end", stripe)
     own = link.context.address.user_id
-    users = {own, *(waiting.lane.recipient.user_id for waiting, _ in batch.items)}
+    users.add(own)
     batch.seqs.update({user: seq for user, seq in answer.seqs.items() if user in users})
     for place, (waiting, _) in enumerate(batch.items):
         reason = answer.refused.get(place)

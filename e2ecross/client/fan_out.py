@@ -20,13 +20,13 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
-from e2ecross.client.group_depositing import ToldOfGroups, flush_groups
 from e2ecross.client.link import Link
 from e2ecross.client.outcome import Outcome
-from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, send_waiting
+from e2ecross.client.outgoing import Told, refused_for_another, send_waiting
 from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
+from e2ecross.client.sweeping import sweep_beside
 from e2ecross.device.bundles import BundleNews, repair_sessions
 from e2ecross.device.composing import Draft
 from e2ecross.device.copy_ids import Outgoing
@@ -34,6 +34,7 @@ from e2ecross.device.device_lists import find_behind, find_devices
 from e2ecross.device.posted import KeysAsked, KeysNeeded, Posted
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle
+from e2ecross.device.sweeping import forget_taken, free_at_once
 from e2ecross.device.waiting import find_posted
 from e2ecross.errors import (
     BackendError,
@@ -46,14 +47,14 @@ from e2ecross.errors import (
 )
 from e2ecross.state.outbox import Lane, LaneName, Waiting
 
-__all__ = ["FanOut", "flush"]
+__all__ = ["FanOut"]
 
 _MAX_PLANS: Final = 3
 """How often is asked or mended what a message needs: devices may come and go meanwhile."""
 _MAX_CATCH_UPS: Final = 3
 """How often newer lists are followed in one call."""
 
-_Posts = tuple[int, Sequence[Posted | KeysNeeded | E2ECrossError | None]]
+_Posts = tuple[Mapping[int, int], Sequence[Posted | KeysNeeded | E2ECrossError | None]]
 _Post = Callable[[Sequence[Outgoing]], _Posts]
 
 
@@ -85,9 +86,13 @@ class FanOut:
         self._news: dict[Address, BundleNews] = {}
         self._outcomes = {message: Outcome(message.address) for message in messages}
         self._unsettled: dict[Waiting, _Unsettled] = {}
+        self._fresh: set[Waiting] = set()  # promised to nobody before
         self._blocked: list[tuple[Lane, str]] = []
+        self._to_sweep: list[int] = []
+        self._in_vain: dict[Lane, None] = {}
         self._seqs: dict[UserId, int] = {}  # lists by which was sent
         self._told = Told()
+        self._purpose = 0
 
     def send(self, messages: Sequence[Outgoing], draft: Draft) -> list[Sent | E2ECrossError]:
         """Send content to recipients, in their order; what is there twice, under one id, goes once.
@@ -106,8 +111,10 @@ class FanOut:
 
         each_once = list(dict.fromkeys(messages))
         self._begin(each_once)
+        self._purpose = draft.purpose
         for message, error in self._round(each_once, post).items():
             self._outcomes[message].error = error
+        sweep_beside(self._link, self._to_sweep, self._told)
         self._follow_lists()
         self._settle()
         unreachable, news = self._asked.unreachable, self._news
@@ -130,7 +137,7 @@ class FanOut:
 
     def _round(self, messages: Sequence[Outgoing], post: _Post) -> dict[Outgoing, E2ECrossError]:
         """Put messages into the outbox, and deposit them; returns why some were not put there."""
-        epoch, results = self._post(messages, post)
+        epochs, results = self._post(messages, post)
         errors: dict[Outgoing, E2ECrossError] = {}
         groups: list[list[Item]] = []
         apart: list[Parts] = []
@@ -141,13 +148,15 @@ class FanOut:
             elif posted is not None:
                 self._outcomes[message].note(posted)
                 self._seqs.update(posted.seqs)
+                if posted.is_new:
+                    self._fresh.update(copy.waiting for copy in posted.copies)
                 parts = split(message, posted)
                 groups += [parts.group] if parts.group else []
                 apart += [parts] if parts.apart else []
                 left += [(parts, message, posted, waiting) for waiting in parts.behind]
-        self._deposit(groups, epoch)
+        self._deposit(groups, epochs)
         due = [p.apart for p in apart if self._is_due(p, [item.waiting for item in p.apart])]
-        self._deposit(due, epoch)
+        self._deposit(due, epochs)
         behind = [
             (message, posted, waiting)
             for parts, message, posted, waiting in left
@@ -161,12 +170,13 @@ class FanOut:
 
     def _post(
         self, messages: Sequence[Outgoing], post: _Post
-    ) -> tuple[int, dict[Outgoing, Posted | E2ECrossError | None]]:
+    ) -> tuple[dict[int, int], dict[Outgoing, Posted | E2ECrossError | None]]:
         """Put messages into the outbox, fetching lists and starting sessions as they need it."""
         results: dict[Outgoing, Posted | E2ECrossError | None] = {}
-        left, epoch = list(messages), 0
+        left, epochs = list(messages), dict[int, int]()
         for plan in range(_MAX_PLANS + 1):
-            epoch, posted = post(left)
+            told, posted = post(left)
+            epochs.update(told)
             needed: dict[Outgoing, KeysNeeded] = {}
             damaged: list[Outgoing] = []
             for message, result in zip(left, posted, strict=True):
@@ -185,15 +195,17 @@ class FanOut:
             left = [*needed, *[each for each in damaged if self._repair(each.address)]]
             if not left:
                 break
-        return epoch, results
+        return epochs, results
 
     def _repair(self, recipient: Address) -> bool:
         """Mend what is damaged of the devices that a message goes to; tells whether there was any.
 
         What is not mended stays, and what it belongs to cannot be sent to.
         """
-        context, is_repaired = self._link.context, False
-        for address in find_devices(context, recipient):
+        context, is_repaired, devices = self._link.context, False, list[Address]()
+        with suppress(RecordCorrupted):  # of the stripe: that is the trouble of all who are in it
+            devices += find_devices(context, recipient)
+        for address in devices:
             with suppress(RecordCorrupted):
                 is_repaired |= repair_sessions(context, address)
                 is_repaired |= repair(context, Lane(LaneName.MESSAGES, address))
@@ -220,17 +232,18 @@ class FanOut:
             self._unsettled[copy] = _Unsettled(parts.message, error, is_refused)
         return False
 
-    def _deposit(self, groups: Sequence[Sequence[Item]], epoch: int) -> None:
+    def _deposit(self, groups: Sequence[Sequence[Item]], epochs: Mapping[int, int]) -> None:
         """Deposit what stands alone in its lane, the copies of a message in one call."""
         batch, failed = Batch(), dict[Waiting, Failure]()
         wanted = {item.waiting.message_id for group in groups for item in group}
 
         def call(part: Sequence[Sequence[Item]]) -> Failure | None:
             batch.items = [(item.waiting, item.data) for group in part for item in group]
-            return deposit(self._link, batch, epoch, wanted=wanted)
+            return deposit(self._link, batch, epochs, wanted=wanted)
 
         def fail(group: Sequence[Item], error: Failure) -> None:
             failed.update((item.waiting, error) for item in group)
+            self._note_in_vain(item.waiting.lane for item in group)
 
         if self._failure is not None:
             for group in groups:
@@ -241,18 +254,33 @@ class FanOut:
             most = max(min(MAX_BYTES // size, MAX_ENVELOPES // count), 1)
             self._failure = try_parts(groups, most, call, fail)
         taken = set(batch.taken)
-        for waiting in taken:
-            self._link.leftovers.note_sent(waiting)
+        self._forget(batch.taken)
         for item in (item for group in groups for item in group):
             waiting = item.waiting
             if waiting not in taken:
                 error = failed.get(waiting) or batch.refused.get(waiting)
+                if waiting.lane in batch.blocked:
+                    self._note_in_vain([waiting.lane])
                 error = error or batch.blocked[waiting.lane]
                 is_refused = waiting in batch.refused
                 self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)
             self._told.messages[item.message] = None
         self._blocked += batch.codes
         self._told.note(batch)
+
+    def _forget(self, taken: Sequence[Waiting]) -> None:
+        """Forget what the back end has: with the next commit, or, of many stripes, now."""
+        context, leftovers = self._link.context, self._link.leftovers
+        if context.store.stripes:
+            self._to_sweep += forget_taken(context, leftovers, taken)
+            return
+        for waiting in taken:
+            leftovers.note_sent(waiting)
+
+    def _note_in_vain(self, lanes: Iterable[Lane]) -> None:
+        """Note that nothing could be sent from lanes: nobody need wait until we have."""
+        if self._link.context.store.stripes:
+            self._in_vain.update(dict.fromkeys(lanes))
 
     def _follow(self, behind: Sequence[tuple[Outgoing, Posted, Waiting]]) -> None:
         """Deposit what stands behind something else, with what stands there."""
@@ -285,6 +313,7 @@ class FanOut:
         def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:
             message, _, waiting = item
             self._outcomes[message].failed[waiting.lane.recipient] = error
+            self._note_in_vain([waiting.lane])
 
         if self._failure is not None:
             for item in behind:
@@ -297,7 +326,8 @@ class FanOut:
         link, own = self._link, self._link.context.address.user_id
 
         def post(part: Sequence[Outgoing]) -> _Posts:
-            return post_missing(link.context, link.leftovers, part, self._begun, self._asked)
+            known = (self._begun, self._asked, self._purpose)
+            return post_missing(link.context, link.leftovers, part, *known)
 
         for _ in range(_MAX_CATCH_UPS):
             behind = self._find_behind()
@@ -329,6 +359,8 @@ class FanOut:
         """Note what was not taken."""
         if self._unsettled:
             self._give_up(dict(self._unsettled), blocked=self._blocked)
+        if self._in_vain:
+            free_at_once(self._link.context, self._in_vain)
 
     def _give_up(
         self, listed: Mapping[Waiting, _Unsettled], *, blocked: Sequence[tuple[Lane, str]] = ()
@@ -348,8 +380,7 @@ class FanOut:
             if now is False and not is_refused:
                 error = refused_for_another()
             elif isinstance(now, Waiting) and is_refused:
-                # What is not in flight was promised before.
-                given_up.append(Result(now, error.code, is_told=waiting.is_in_flight))
+                given_up.append(Result(now, error.code, is_told=waiting in self._fresh))
             self._outcomes[message].failed[waiting.lane.recipient] = error
         if given_up or blocked:
             settle(context, given_up, blocked=blocked)
@@ -357,23 +388,3 @@ class FanOut:
 
 def _waits_for_others() -> BackendError:
     return BackendError("a copy for an own device goes after a message to others that waits")
-
-
-def flush(link: Link) -> None:
-    """Deposit what waits, and send messages to one also to devices that are listed since.
-
-    Raises:
-        BackendError: the back end could not do it all; the first reason. The rest waits.
-        RecordCorrupted: likewise, because a record is damaged.
-    """
-    told, failure = Told(), None
-    try:
-        flush_outbox(link, told)
-    except NotRegistered:
-        raise
-    except (BackendError, RecordCorrupted) as error:
-        failure = error
-    FanOut(link).catch_up(told)
-    flush_groups(link, ToldOfGroups())
-    if failure is not None:
-        raise failure

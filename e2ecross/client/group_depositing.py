@@ -119,7 +119,7 @@ def _deposit(
         if len(items) == 1:
             return [(items[0], dict.fromkeys(recipients[0], error))]
         return [each for one in items for each in _deposit(link, [one], epoch, told)]
-    link.context.watch.note(answer.epoch, "the back end")
+    link.context.watch.note(answer.epochs[0], "the back end")
     users = {link.context.address.user_id, *(a.user_id for each in recipients for a in each)}
     told.seqs.update({user: seq for user, seq in answer.seqs.items() if user in users})
     outcomes: list[_Outcome] = []
@@ -140,8 +140,8 @@ def _deposit(
 def _call(link: Link, items: Sequence[GroupWaiting], epoch: int) -> CheckedDeposit:
     if isinstance(items[0].sent, Envelope):
         envelopes = [waiting.data for waiting in items]
-        return link.backend.deposit_all(link.token, envelopes, epoch)
-    return link.backend.deposit_copies(link.token, items[0].data, epoch)
+        return link.backend.deposit_all(link.token, envelopes, {0: epoch})
+    return link.backend.deposit_copies(link.token, items[0].data, {0: epoch})
 
 
 def _recipients(waiting: GroupWaiting) -> Sequence[Address]:

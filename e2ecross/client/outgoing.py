@@ -29,7 +29,7 @@ from e2ecross.device.waiting import (
     next_lanes,
     next_of_lane,
     note_stranger,
-    read_epoch_to_tell,
+    read_epochs_to_tell,
     read_held_key,
 )
 from e2ecross.errors import (
@@ -45,7 +45,14 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Told", "flush_outbox", "refused_for_another", "send_waiting"]
+__all__ = [
+    "Told",
+    "collect",
+    "flush_outbox",
+    "refused_for_another",
+    "send_waiting",
+    "settle_batch",
+]
 
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
@@ -118,12 +125,13 @@ def send_waiting(
     lane, context, copy_id = copy.lane, link.context, copy.message_id
     most, renewed = _FIRST_BATCH, set[Address]()
     while True:
-        batch = _collect(link, [lane], most, renewed)
-        failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[copy_id])
+        batch = collect(link, [lane], most, renewed)
+        epochs = read_epochs_to_tell(context, [lane])
+        failure = deposit(link, batch, epochs, wanted=[copy_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
         told.note(batch)
         told.note_messages(batch)
-        _settle(link, batch, told=copy_id if is_new else b"")
+        settle_batch(link, batch, told=copy_id if is_new else b"")
         (found,) = find_posted(context, link.leftovers, [(conversation, message_id, copy)])
         for waiting, reason in batch.refused.items():
             if waiting.message_id == copy_id:
@@ -201,14 +209,14 @@ class _Flush:
                 if not lanes:
                     return
             part, behind = lanes[:size], lanes[size:]
-            batch = _collect(self._link, part, size, self._renewed)
-            failure = deposit(self._link, batch, read_epoch_to_tell(self._link.context))
+            batch = collect(self._link, part, size, self._renewed)
+            failure = deposit(self._link, batch, read_epochs_to_tell(self._link.context, part))
             if failure is not None:
                 failures, size = failures + 1, 1
             self._told.note(batch)
             self._told.note_messages(batch)
             if failure is None or len(part) == 1:
-                _settle(self._link, batch, failure)
+                settle_batch(self._link, batch, failure)
                 self._in_vain |= batch.blocked
             if failures == MAX_FAILURES:
                 self.error = failure
@@ -228,7 +236,7 @@ class _Flush:
                 raise error
 
 
-def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> Batch:
+def collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> Batch:
     """Put together what is to be deposited next, encrypting what waits for it.
 
     Args:
@@ -302,7 +310,17 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
             raise
 
 
-def _settle(link: Link, batch: Batch, failure: Failure | None = None, *, told: bytes = b"") -> None:
+def settle_batch(
+    link: Link, batch: Batch, failure: Failure | None = None, *, told: bytes = b""
+) -> None:
+    """Note what became of a batch that was deposited.
+
+    Args:
+        link: to the back end.
+        batch: which.
+        failure: of the call as a whole.
+        told: id of a message (16 bytes) whose caller hears of it by an exception alone.
+    """
     if failure is not None:
         for waiting, _ in batch.items:
             batch.blocked[waiting.lane] = failure

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from e2ecross.arguments import forgets_secrets
 from e2ecross.client.account import publish_list
-from e2ecross.client.fan_out import flush
+from e2ecross.client.flushing import flush
 from e2ecross.client.link import Link
 from e2ecross.client.linking import ANSWER, OFFER, RESULT, Attempt, LinkState, Pause
 from e2ecross.crypto.secret import Secret

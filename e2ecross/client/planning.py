@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL
-from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
+from e2ecross.client.taking_in import take_in_what_waits
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
@@ -48,9 +48,6 @@ __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
 _STARTED_AT_ONCE: Final = 32
 """Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
-_MAX_TAKEN_IN: Final = 1_000
-"""Messages that are taken in before a device is taken out."""
-
 _NO_MEMBERS: Final[Mapping[UserId, PublicKey]] = MappingProxyType({})
 
 _Wanted = Mapping[UserId, Collection[int] | None]
@@ -247,7 +244,7 @@ def _take_lists(
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(context, user, answer.device_list):
-                    Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
+                    take_in_what_waits(link)
                     has_taken_in = True
                 fetched = read_fetched_list(context, user, answer.device_list, members.get(user))
             except NotRegistered:

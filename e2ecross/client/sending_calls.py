@@ -45,6 +45,7 @@ class SendingCalls(Connected):
         view_once: bool = False,
         fallback: str | None = None,
         allow_lossy: bool = False,
+        purpose: int | None = None,
     ) -> Sent:
         """Encrypt content for all devices of a user and the other own ones, and deposit it.
 
@@ -53,7 +54,8 @@ class SendingCalls(Connected):
         Args:
             recipient: a user, or its text, such as "instagram:budi"; or an address, which stands
                 for its account. The own user: a note for the other own devices.
-            content: `Text`, `Bytes`, `Media`, `Options`, `Reaction`, `Edit`, `Delete` or `Answer`.
+            content: `Text`, `Bytes`, `Media`, `Options`, `Reaction`, `Edit`, `Delete` or `Answer`;
+                `ConsentGrant` or `ConsentRevoke`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
                 failed, that one is tried again and not encrypted anew; of one that was sent,
                 nothing is sent. An id belongs to its recipient and content, and is used up when a
@@ -64,10 +66,15 @@ class SendingCalls(Connected):
             fallback: what a device shows that cannot show it, at most 1,024 bytes; if None or
                 empty, made of the content.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
+            purpose: what it is sent for, as a business: `ConsentGrant.SERVICE`, `UTILITY`,
+                `MARKETING` or `AUTHENTICATION`, 1 to 4. Then it is sent only if the recipient has
+                granted that, and counted; of a message id that was used it is not counted again.
+                None: nothing is asked and nothing counted.
 
         Raises:
             LossyContent: they do not, and `allow_lossy` is not set; `plan` says what is lost.
             ContentRefused: some do not obey the expiry, or that it can be looked at once.
+            ConsentMissing: the recipient has granted no message of this purpose now.
             UnknownRecipient: the recipient has not registered.
             UntrustedIdentity: the recipient's identity key has changed and was not accepted.
             HostingChanged: others hold keys of the account since; confirm the `Notice` first.
@@ -86,7 +93,12 @@ class SendingCalls(Connected):
             StoreError: the store cannot be read or written.
         """
         draft = draft_of(
-            content, expiry=expiry, view_once=view_once, fallback=fallback, allow_lossy=allow_lossy
+            content,
+            expiry=expiry,
+            view_once=view_once,
+            fallback=fallback,
+            allow_lossy=allow_lossy,
+            purpose=purpose,
         )
         message = outgoing(self._context, recipient, message_id)
         (result,) = self._fan_out().send([message], draft)
@@ -105,6 +117,7 @@ class SendingCalls(Connected):
         view_once: bool = False,
         fallback: str | None = None,
         allow_lossy: bool = False,
+        purpose: int | None = None,
     ) -> list[Sent | E2ECrossError]:
         """Send the same content to many users, each of whom gets a message of their own.
 
@@ -120,6 +133,7 @@ class SendingCalls(Connected):
             view_once: see `expiry`.
             fallback: see `expiry`.
             allow_lossy: see `expiry`.
+            purpose: see `expiry`; asked and counted for each recipient.
 
         Returns:
             For each recipient, in order, `Sent`, or the error that `send` would have raised. No
@@ -134,7 +148,12 @@ class SendingCalls(Connected):
             StoreError: the store cannot be read or written; nothing has been sent.
         """
         draft = draft_of(
-            content, expiry=expiry, view_once=view_once, fallback=fallback, allow_lossy=allow_lossy
+            content,
+            expiry=expiry,
+            view_once=view_once,
+            fallback=fallback,
+            allow_lossy=allow_lossy,
+            purpose=purpose,
         )
         listed = require_list("recipients", recipients)
         checked_message_id(self._context, message_id)

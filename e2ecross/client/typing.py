@@ -26,10 +26,11 @@ def tell_typing(link: Link, to: UserId | GroupId, *, on: bool) -> None:
     epoch, envelopes = encrypt_typing(link.context, to, on=on)
     if not envelopes:
         return
+    stripe = link.context.stripe_of(to) if isinstance(to, UserId) else 0
     try:
-        answer = link.backend.deposit_all(link.token, envelopes, epoch)
+        answer = link.backend.deposit_all(link.token, envelopes, {stripe: epoch})
     except NotRegistered:
         raise
     except (BackendError, RemoteError):
         return
-    link.context.watch.note(answer.epoch, "the back end")
+    link.context.watch.note(answer.epochs[stripe], "the back end", stripe)

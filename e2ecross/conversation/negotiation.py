@@ -19,6 +19,7 @@ from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
     AnyContent,
     Bytes,
+    Consent,
     Delete,
     Edit,
     Expiry,
@@ -154,7 +155,7 @@ def goes_alone(content: AnyContent, expiry: Expiry | None, *, view_once: bool) -
         return False
     if isinstance(content, Text):
         return not content.mentions and content.reply_to is None
-    return isinstance(content, Bytes)
+    return isinstance(content, Bytes | Consent)
 
 
 def framed_needs(

@@ -8,6 +8,7 @@ Rules:
 - Rows of devices that stay are not touched. The identity of device 1 is the account's, and changes
   only as identities do.
 - This device has no session with itself, and nothing is kept of it here.
+- Transactions are views of the stripe of the account that is named.
 """
 
 from collections.abc import Mapping

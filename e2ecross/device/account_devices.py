@@ -12,6 +12,7 @@ from e2ecross.address import Address, UserId
 from e2ecross.protocol.device_list import is_expired
 from e2ecross.state.accounts import find_account, find_own_account
 from e2ecross.state.context import Context
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.wire.account_records import DeviceName, OwnAccountRecord
 from e2ecross.wire.device_list import ListedDevice
 
@@ -62,7 +63,7 @@ class AccountDevices:
 
 def read_devices(context: Context, user: UserId) -> AccountDevices | None:
     """Return the devices of an account, or None if no list of them is held."""
-    with context.store.transaction() as tx:
+    with peer_transaction(context, user) as tx:
         record, own = find_account(tx, user), OwnAccountRecord()
         if user == context.address.user_id:
             own = find_own_account(tx) or own

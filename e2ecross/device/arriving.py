@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.device.bundles import require_minimum_version
 from e2ecross.device.receiving import DecodedMessage, decode_ciphertext, decode_group_ciphertext
 from e2ecross.errors import RemoteError
@@ -18,6 +18,7 @@ __all__ = [
     "decode_arrived",
     "open_arrived",
     "read_sender",
+    "stripe_of_arrived",
     "try_to_decode",
 ]
 
@@ -31,20 +32,41 @@ class Arrived(NamedTuple):
     Attributes:
         number: at the back end.
         data: as it came.
-        opened: decoded, with the message in it; None if it is none for this device.
+        envelope: decoded; None if it is no envelope.
+        opened: the same with the message in it; None if it is none for this device.
     """
 
     number: int
     data: bytes
+    envelope: Envelope | None
     opened: tuple[Envelope, AnyMessage] | None
+
+    @property
+    def sender(self) -> UserId | None:
+        """The account that it claims to come from, or None."""
+        return None if self.envelope is None else self.envelope.sender.user_id
 
 
 def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:
     """Decode an envelope, outside of any transaction; see `take_in_all`."""
+    envelope = None
     try:
-        return Arrived(number, data, open_arrived(context, data))
+        envelope = Envelope.decode(data)
+        return Arrived(number, data, envelope, (envelope, _open(context, envelope)))
     except RemoteError:  # told by `take_in`, which comes to the same
-        return Arrived(number, data, None)
+        return Arrived(number, data, envelope, None)
+
+
+def stripe_of_arrived(context: Context, number: int, envelope: Envelope | None) -> int:
+    """Return in which stripe an envelope is taken in: of the account that it claims to come from.
+
+    What is no envelope is spread over all but stripe 0, by its number at the back end: a back end
+    that makes garbage does not have the whole store locked.
+    """
+    stripes = context.store.stripes
+    if envelope is not None or not stripes:
+        return 0 if envelope is None else context.stripe_of(envelope.sender.user_id)
+    return 1 + number % stripes
 
 
 def open_arrived(context: Context, data: bytes) -> tuple[Envelope, AnyMessage]:
@@ -54,10 +76,7 @@ def open_arrived(context: Context, data: bytes) -> tuple[Envelope, AnyMessage]:
         RemoteError: it is none for this device, or is not acceptable.
     """
     envelope = Envelope.decode(data)
-    message = _decode_message(context, envelope)
-    if isinstance(message, PreKeySignalMessage):
-        require_minimum_version(context, message.message.version)
-    return envelope, message
+    return envelope, _open(context, envelope)
 
 
 def try_to_decode(context: Context, data: bytes) -> tuple[Envelope | None, AnyMessage | None]:
@@ -76,6 +95,13 @@ def read_sender(data: bytes) -> Address | None:
         return Envelope.decode(data).sender
     except RemoteError:
         return None
+
+
+def _open(context: Context, envelope: Envelope) -> AnyMessage:
+    message = _decode_message(context, envelope)
+    if isinstance(message, PreKeySignalMessage):
+        require_minimum_version(context, message.message.version)
+    return message
 
 
 def _decode_message(context: Context, envelope: Envelope) -> AnyMessage:

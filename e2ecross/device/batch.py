@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many messages in one transaction: one commit for all of them, a savepoint for each peer.
 
+In a store with stripes that is one for each stripe, the stripes ascending.
+
 Rules:
 - What fails with one message or one peer is a value in the result and touches no other peer. What
   fails with the store as a whole is raised, and then nothing of it is saved or released.
@@ -58,8 +60,15 @@ def encrypt_many(
         require_other_device(context, address, "an element of addresses")
     if progress is not None:
         require_callable("progress", progress)
-    with WitnessedTransaction(context) as tx:
-        return _encrypt_all(context, tx, listed, content, progress)
+    results: dict[int, Envelope | LocalError | RecordCorrupted] = {}
+    for stripe, places in _by_stripe(context, listed).items():
+        with WitnessedTransaction(context, stripe) as tx:
+            found = _encrypt_all(
+                *(context, tx, [listed[place] for place in places], content),
+                _counted(progress, len(results), len(listed)),
+            )
+        results.update(zip(places, found, strict=True))
+    return [results[place] for place in range(len(listed))]
 
 
 def decrypt_many(
@@ -72,8 +81,36 @@ def decrypt_many(
     if progress is not None:
         require_callable("progress", progress)
     decoded = [_decode(context, envelope) for envelope in listed]
-    with WitnessedReceipt(context) as tx:
-        return _decrypt_all(context, tx, decoded, progress)
+    senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
+    results: dict[int, DeviceMessage | ControlMessage | RemoteError | RecordCorrupted] = {}
+    for stripe, places in _by_stripe(context, senders).items():
+        with WitnessedReceipt(context, stripe) as tx:
+            found = _decrypt_all(
+                *(context, tx, [decoded[place] for place in places]),
+                _counted(progress, len(results), len(decoded)),
+            )
+        results.update(zip(places, found, strict=True))
+    return [results[place] for place in range(len(decoded))]
+
+
+def _by_stripe(context: Context, peers: Sequence[Address | None]) -> dict[int, list[int]]:
+    """Return the places of the peers of each stripe, the stripes ascending.
+
+    Who nobody knows stands with the first that there is.
+    """
+    if not context.store.stripes:
+        return {0: list(range(len(peers)))}
+    stripes = [None if peer is None else context.stripe_of(peer.user_id) for peer in peers]
+    first = min((stripe for stripe in stripes if stripe is not None), default=1)
+    places = _by_peer([first if stripe is None else stripe for stripe in stripes])
+    return dict(sorted(places.items()))
+
+
+def _counted(progress: Progress | None, before: int, count: int) -> Progress | None:
+    """What counts on from that many messages, of so many in all."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, count)
 
 
 def _encrypt_all(

@@ -33,6 +33,7 @@ from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.session_store import drop_damaged_sessions
+from e2ecross.state.transactions import group_by_stripe, peer_transaction, stripe_transaction
 from e2ecross.state.trust import (
     accept_by_policy,
     find_identity,
@@ -71,7 +72,7 @@ NO_NEWS: Final = BundleNews()
 def start_from_bundles(
     context: Context, bundles: Sequence[PreKeyBundle | E2ECrossError]
 ) -> list[BundleNews | E2ECrossError]:
-    """Start sessions with the devices that bundles are of; one transaction.
+    """Start sessions with the devices that bundles are of; one transaction for each stripe.
 
     Args:
         context: of the device.
@@ -91,20 +92,25 @@ def start_from_bundles(
         bundle if isinstance(bundle, E2ECrossError) else _begin(context, bundle, now_ms)
         for bundle in _without_unlisted(context, bundles)
     ]
-    if all(isinstance(session, E2ECrossError) for session in begun):
-        return [session for session in begun if isinstance(session, E2ECrossError)]
-    results: list[BundleNews | E2ECrossError] = []
-    with WitnessedTransaction(context) as tx:
-        for session in begun:
-            if isinstance(session, E2ECrossError):
-                results.append(session)
-                continue
-            try:
-                with tx.savepoint():
-                    results.append(_keep(context, tx, *session, now_ms))
-            except (UntrustedIdentity, RemoteError, RecordCorrupted, StoreTooNew) as error:
-                results.append(without_frames(error))
-    return results
+    results: dict[int, BundleNews | E2ECrossError] = {}
+    sessions: dict[int, tuple[Address, Session]] = {}
+    for place, session in enumerate(begun):
+        if isinstance(session, E2ECrossError):
+            results[place] = session
+        else:
+            sessions[place] = session
+    users = [address.user_id for address, _ in sessions.values()]
+    for stripe in group_by_stripe(context, users):
+        with WitnessedTransaction(context, stripe) as tx:
+            for place, begun_with in sessions.items():
+                if context.stripe_of(begun_with[0].user_id) != stripe:
+                    continue
+                try:
+                    with tx.savepoint():
+                        results[place] = _keep(context, tx, *begun_with, now_ms)
+                except (UntrustedIdentity, RemoteError, RecordCorrupted, StoreTooNew) as error:
+                    results[place] = without_frames(error)
+    return [results[place] for place in range(len(begun))]
 
 
 def _without_unlisted(
@@ -112,9 +118,14 @@ def _without_unlisted(
 ) -> list[PreKeyBundle | E2ECrossError]:
     """Put errors in the place of bundles with other keys than those that are listed."""
     found = list(bundles)
-    with context.store.transaction() as tx:
-        for place, bundle in enumerate(bundles):
-            if isinstance(bundle, PreKeyBundle):
+    users = [bundle.address.user_id for bundle in bundles if isinstance(bundle, PreKeyBundle)]
+    for stripe in group_by_stripe(context, users):
+        with stripe_transaction(context, stripe) as tx:
+            for place, bundle in enumerate(bundles):
+                if not isinstance(bundle, PreKeyBundle):
+                    continue
+                if context.stripe_of(bundle.address.user_id) != stripe:
+                    continue
                 try:
                     require_listed(tx, bundle.address, bundle.identity_key)
                 except (UnlistedDevice, RecordCorrupted, StoreTooNew) as error:
@@ -187,7 +198,7 @@ def repair_sessions(context: Context, address: Address) -> bool:
     Returns:
         Whether there were any.
     """
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         identity = find_identity(tx, address)
         accepted = None if identity is None else identity.identity_key
         return drop_damaged_sessions(tx, address, accepted)

@@ -15,29 +15,22 @@ from contextlib import suppress
 from typing import Final
 
 from e2ecross.arguments import require_list
-from e2ecross.device.answering import request_again
-from e2ecross.device.arriving import AnyMessage, Arrived, open_arrived, try_to_decode
-from e2ecross.device.bundles import repair_sessions
-from e2ecross.device.controls import take_control
-from e2ecross.device.conversations import Admitted, admit, is_heard, note_sent_to
-from e2ecross.device.group_collecting import take_in_group
-from e2ecross.device.group_retrying import request_group_message
-from e2ecross.device.hints import note_hints
-from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.receipts import note_arrived, note_sent_elsewhere
-from e2ecross.device.receiving import (
-    Received,
-    decrypt_envelope,
-    message_from,
+from e2ecross.device.arriving import (
+    AnyMessage,
+    Arrived,
+    open_arrived,
+    stripe_of_arrived,
+    try_to_decode,
 )
-from e2ecross.device.self_sync import note_seen
-from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
+from e2ecross.device.bundles import repair_sessions
+from e2ecross.device.keeping import put_unread, take_in_opened
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import note_hosting_seen
 from e2ecross.state.context import Context
-from e2ecross.state.conversations import is_blocked
-from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import (
+    NOT_OF_THIS_INBOX,
     InboxItem,
     confirm_in_inbox,
     erase_in_inbox,
@@ -46,32 +39,26 @@ from e2ecross.state.inbox import (
     is_typing,
     list_arrivals,
     may_have_arrived,
-    note_arrival,
-    put_failure,
-    put_message,
-    put_notice,
     receipt_of,
     walk_inbox,
 )
 from e2ecross.state.inbox_erasure import forget_marks, take_over, to_erase
-from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.trust import require_identity
-from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Payload, is_of_users
-from e2ecross.wire.content import Receipt as ContentReceipt
-from e2ecross.wire.envelope import Envelope, MessageKind
-from e2ecross.wire.sender_key_message import SenderKeyMessage
+from e2ecross.state.transactions import stripe_transaction
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.envelope import Envelope
 
 __all__ = [
     "HandedOver",
     "confirm",
     "confirm_items",
+    "erase_over",
     "erase_what_is_over",
     "hand_over",
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
+    "require_of_inbox",
     "take_in",
     "take_in_all",
 ]
@@ -102,13 +89,13 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     with leftovers.going() as forget, WitnessedReceipt(context) as tx:
         forget(tx)
         are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
-        for number, data, opened in arrived:
+        for number, data, _, opened in arrived:
             if opened is None:
                 break
             try:
                 with tx.savepoint():
                     if are_new or not has_arrived(tx, number, data):
-                        _take_in(context, tx, number, data, *opened)
+                        take_in_opened(context, tx, number, data, *opened)
             except (RemoteError, RecordCorrupted):
                 break
             done += 1
@@ -139,14 +126,15 @@ def take_in(context: Context, number: int, data: bytes) -> None:
 def _take_in_alone(
     context: Context, number: int, data: bytes, envelope: Envelope, message: AnyMessage
 ) -> None:
-    with WitnessedReceipt(context) as tx:
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
         if not has_arrived(tx, number, data):
-            _take_in(context, tx, number, data, envelope, message)
+            take_in_opened(context, tx, number, data, envelope, message)
 
 
 def is_taken_in(context: Context, number: int, data: bytes) -> bool:
     """Tell whether exactly this envelope was taken in under its number (of the back end)."""
-    with WitnessedReceipt(context) as tx:
+    envelope, _ = try_to_decode(context, data)
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
         return has_arrived(tx, number, data)
 
 
@@ -160,20 +148,9 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         error: what `take_in` has raised.
     """
     envelope, message = try_to_decode(context, data)
-    with WitnessedReceipt(context) as tx:
-        if has_arrived(tx, number, data):
-            return  # another process was faster
-        note_arrival(tx, number, data)
-        if envelope is not None and is_blocked(tx, envelope.sender.user_id):
-            return
-        group, retrying = None, False
-        if envelope is None:
-            pass
-        elif isinstance(message, SenderKeyMessage):
-            group, retrying = request_group_message(context, tx, envelope, message, error)
-        elif envelope.kind is not MessageKind.SENDER_KEY:  # else it would fail again
-            retrying = request_again(context, tx, envelope, message, error)
-        put_failure(context, tx, envelope, error, retrying=retrying, group=group)
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
+        if not has_arrived(tx, number, data):  # else another process was faster
+            put_unread(context, tx, number, data, envelope, message, error)
 
 
 def list_unacknowledged(context: Context) -> list[int]:
@@ -213,7 +190,7 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
             if not handed.is_tidy:  # a restart: what is over since is not handed over again
-                _erase_what_is_over(context, tx)
+                erase_over(context, tx)
                 handed.is_tidy = True
             for number, item in walk_inbox(context, tx, handed.last):
                 handed.last = number
@@ -235,13 +212,26 @@ def confirm_items(context: Context, leftovers: Leftovers, items: Iterable[InboxI
     confirm(context, leftovers, [item for item in listed if not is_typing(item)])
 
 
+def require_of_inbox(context: Context, items: Iterable[InboxItem]) -> None:
+    """Refuse what `receive` has not returned.
+
+    Raises:
+        InvalidArgument: one is not of this inbox.
+    """
+    for item in require_list("items", items):
+        if not is_typing(item) and receipt_of(item).inbox != context.inbox_id:
+            raise InvalidArgument(NOT_OF_THIS_INBOX)
+
+
 def erase_what_is_over(context: Context) -> None:
     """Leave nothing of the content of messages in the inbox whose time is over."""
-    with context.store.transaction() as tx:
-        _erase_what_is_over(context, tx)
+    for stripe in context.store.stripes_with(Table.INBOX) if context.store.stripes else (0,):
+        with stripe_transaction(context, stripe) as tx:
+            erase_over(context, tx)
 
 
-def _erase_what_is_over(context: Context, tx: Transaction) -> None:
+def erase_over(context: Context, tx: Transaction) -> None:
+    """Erase the same in the stripe of a transaction; at most 1,000 messages."""
     with suppress(RecordCorrupted):  # what is damaged there must not hide what is in the inbox
         for number in take_over(tx, context.clock(), _MAX_ERASED):
             erase_in_inbox(context, tx, number)
@@ -267,84 +257,3 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
         for user in hosted:
             if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
                 note_hosting_seen(tx, user)
-
-
-def _take_in(
-    context: Context,
-    tx: Transaction,
-    number: int,
-    data: bytes,
-    envelope: Envelope,
-    message: AnyMessage,
-) -> None:
-    if isinstance(message, SenderKeyMessage):
-        take_in_group(context, tx, envelope, message)
-        note_arrival(tx, number, data)
-        return
-    received = decrypt_envelope(context, tx, envelope, message, context.clock())
-    note_arrival(tx, number, data)
-    _keep(context, tx, envelope, received)
-
-
-def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:
-    """Keep what was received in the commit that has used up its message key."""
-    message, payload = message_from(received), received.payload
-    now_ms = context.clock()
-    by_policy = _note_policy(context, tx, received)
-    admitted: Admitted | None = None
-    names = (message.sender, message.message_id, now_ms, payload.peer)
-    if not was_delivered(tx, context.policy, *names):
-        note_delivered(tx, context.policy, *names)
-        if payload.peer is not None:
-            note_delivered(tx, context.policy, message.sender, payload.message_id, now_ms)
-        if isinstance(message, ControlMessage):
-            take_control(context, tx, received, message.content, now_ms)
-        elif is_of_users(message.content):
-            admitted = _admit(context, tx, message, now_ms)
-    if not received.identity_changed or by_policy:
-        if payload.sender.user_id == context.address.user_id:
-            _note_own(context, tx, payload, now_ms)
-        account = note_hints(context, tx, payload, now_ms)
-        if admitted is not None:
-            note_arrived(context, tx, admitted, account, now_ms)
-    elif admitted is None and is_heard(context, tx, message.sender.user_id):
-        # The app sees no requests and no second copies, but a changed identity is never silent.
-        error = IdentityChangedError(
-            f"a request or a second copy of a message came from {message.sender} under a new "
-            f"identity key: compare the safety number, then accept the key",
-            received.trusted,
-            received.trusted_key,
-        )
-        put_failure(context, tx, envelope, error, retrying=False)
-
-
-def _admit(
-    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
-) -> Admitted | None:
-    """Keep a message for the app, if it is to be handed over."""
-    admitted = admit(context, tx, message, now_ms)
-    if message.own_copy:
-        note_sent_elsewhere(tx, message.peer, message.content, now_ms)
-    if admitted is not None:
-        put_message(context, tx, admitted.message)
-        context.live.typing.pop((message.sender, message.group), None)  # nobody types what is sent
-    return admitted
-
-
-def _note_own(context: Context, tx: Transaction, payload: Payload, now_ms: int) -> None:
-    """Note what a message of another own device says beside its content."""
-    note_seen(context, tx, payload.sender.device, now_ms)
-    if payload.peer is not None and not isinstance(payload.content, ContentReceipt):
-        note_sent_to(context, tx, payload.peer, is_copy=True)
-
-
-def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:
-    """Tell the app what the policy has accepted; returns whether that was an identity key."""
-    sender, trusted, key = received.payload.sender, received.trusted, received.trusted_key
-    user = sender.user_id
-    by_policy = received.identity_changed and require_identity(tx, trusted).identity_key == key
-    if by_policy:
-        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (trusted.device,), key))
-    if received.version_downgraded:
-        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, (sender.device,)))
-    return by_policy

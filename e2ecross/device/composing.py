@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
 from e2ecross.address import Address
-from e2ecross.arguments import require_type
+from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.conversation.negotiation import (
     Outcome,
     Plan,
@@ -31,6 +31,8 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import (
     AnyContent,
+    Consent,
+    ConsentGrant,
     Expiry,
     Framed,
     FramedContent,
@@ -71,6 +73,7 @@ class Draft(NamedTuple):
         view_once: it is to be looked at once.
         fallback: what is shown in its place; None or empty: made of it.
         allow_lossy: the user has agreed to what is lost.
+        purpose: what the recipient has to have consented to, 1 to 4; 0: nothing.
     """
 
     content: AnyContent
@@ -79,6 +82,7 @@ class Draft(NamedTuple):
     view_once: bool = False
     fallback: str | None = None
     allow_lossy: bool = False
+    purpose: int = 0
 
     @property
     def goes_alone(self) -> bool:
@@ -108,6 +112,7 @@ def draft_of(
     fallback: str | None = None,
     allow_lossy: bool = False,
     in_group: bool = False,
+    purpose: int | None = None,
 ) -> Draft:
     """Check what an app wants to send; see `Client.send` and `Group.send`.
 
@@ -120,11 +125,16 @@ def draft_of(
     if not is_sendable(content):
         name = type(content).__name__
         raise InvalidArgument(f'content must be what apps send, such as Text("halo"), not {name}')
+    if in_group and isinstance(content, Consent):
+        raise InvalidArgument("content is consent, which is between two accounts: not in a group")
     require_type("allow_lossy", allow_lossy, bool)
     require_type("view_once", view_once, bool)
+    if purpose is not None:
+        low, high = ConsentGrant.SERVICE, ConsentGrant.AUTHENTICATION
+        require_whole_number("purpose", purpose, low, high)
     is_framed = in_group and isinstance(content, Text)
     if fallback is None and not is_framed and goes_alone(content, expiry, view_once=view_once):
-        return Draft(content, content, allow_lossy=allow_lossy)
+        return Draft(content, content, allow_lossy=allow_lossy, purpose=purpose or 0)
     if expiry is not None:
         require_type("expiry", expiry, Expiry)
     if fallback is not None:
@@ -133,7 +143,7 @@ def draft_of(
     blank = content
     if is_framed or not goes_alone(content, expiry, view_once=view_once):
         blank = Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once)
-    return Draft(content, blank, expiry, view_once, fallback, allow_lossy)
+    return Draft(content, blank, expiry, view_once, fallback, allow_lossy, purpose or 0)
 
 
 def plan_of(draft: Draft, ends: Mapping[Address, frozenset[int]]) -> Plan:

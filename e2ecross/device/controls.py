@@ -12,18 +12,19 @@ Rules:
 """
 
 from contextlib import suppress
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.device.accepting import follow_identity
 from e2ecross.device.answering import answer_request
 from e2ecross.device.conversations import note_typing, take_states, without_what_is_over
-from e2ecross.device.device_lists import take_list
+from e2ecross.device.device_lists import judge_list, take_list
 from e2ecross.device.group_controls import GroupControl, take_group_control
 from e2ecross.device.own_list import request_capabilities, request_unlink
 from e2ecross.device.receiving import Received
 from e2ecross.device.self_sync import HISTORY_MS
 from e2ecross.errors import RemoteError
-from e2ecross.protocol.device_list import is_listed, verify_list
+from e2ecross.protocol.device_list import Verdict, is_listed, verify_list
 from e2ecross.state.accounts import find_account, find_list, find_own_account, note_has_list
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import is_blocked
@@ -34,6 +35,7 @@ from e2ecross.state.inbox_message import frame_of
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.retry_budget import spend_change
+from e2ecross.state.transactions import peer_view, stripe_transaction
 from e2ecross.state.trust import (
     accept_identity,
     find_identity,
@@ -58,7 +60,12 @@ from e2ecross.wire.content import (
 )
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
-__all__ = ["is_of_own_device", "take_control"]
+__all__ = ["is_of_own_device", "take_control", "take_own_lists"]
+
+_HAS_EFFECT: Final = frozenset(
+    (Verdict.NEWER, Verdict.RESET, Verdict.FORK, Verdict.BROKEN_CHAIN, Verdict.CONFLICT)
+)
+"""What is kept or noted of a list that is held against another one."""
 
 
 def take_control(
@@ -84,7 +91,8 @@ def take_control(
             with suppress(RemoteError):  # each is judged by itself
                 _take_pushed_list(context, tx, received, data, now_ms)
     elif isinstance(content, GroupControl):
-        take_group_control(context, tx, received, content, now_ms)
+        if not context.store.stripes:  # else there are no groups, and it counts as received
+            take_group_control(context, tx, received, content, now_ms)
     elif not is_of_own_device(context, tx, received):
         return
     elif isinstance(content, ConversationStates):
@@ -112,18 +120,38 @@ def is_of_own_device(context: Context, tx: Transaction, received: Received) -> b
     return own is not None and is_listed(own, sender.device, received.identity_key)
 
 
+def take_own_lists(context: Context) -> None:
+    """Take in lists of the own account that contacts have pushed, in a store with stripes."""
+    own, now_ms = context.address.user_id, context.clock()
+    for data in list(context.live.own_lists):
+        with stripe_transaction(context, 0) as tx, suppress(RemoteError):
+            signed = SignedDeviceList.decode(data)
+            record = find_account(tx, own)
+            verify_list(signed, None if record is None else record.held)
+            take_list(context, tx, own, signed, now_ms)
+        context.live.own_lists.pop(data, None)
+
+
 def _take_pushed_list(
     context: Context, tx: Transaction, received: Received, data: bytes, now_ms: int
 ) -> None:
     signed = SignedDeviceList.decode(data)
-    user = signed.list.user
-    if user not in (context.address.user_id, received.payload.sender.user_id):
-        is_known = find_identity(tx, Address(user.app, user.user, PRIMARY)) is not None
-        if not is_known or not is_of_own_device(context, tx, received):
+    user, own = signed.list.user, context.address.user_id
+    sender = received.payload.sender.user_id
+    if user not in (own, sender) and not is_of_own_device(context, tx, received):
+        return
+    at_user = peer_view(context, tx, user)
+    if user not in (own, sender):
+        is_known = find_identity(at_user, Address(user.app, user.user, PRIMARY)) is not None
+        if not is_known:
             return
-    record = find_account(tx, user)
+    record = find_account(at_user, user)
     verify_list(signed, None if record is None else record.held)
-    take_list(context, tx, user, signed, now_ms)
+    if user != own or sender == own or not context.store.stripes:
+        take_list(context, at_user, user, signed, now_ms)
+    elif judge_list(context, at_user, user, signed) in _HAS_EFFECT:
+        # The own account's rows are not of the sender's stripe. If it is lost now, it comes again.
+        context.live.note_own_list(data)
 
 
 def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
@@ -134,19 +162,20 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
     user, key = pin.user, pin.account_key
     if user == context.address.user_id:
         return
+    at_user = peer_view(context, tx, user)
     primary = Address(user.app, user.user, PRIMARY)
-    known = find_identity(tx, primary)
+    known = find_identity(at_user, primary)
     if known is None:
-        put_listed_identity(tx, primary, key, now_ms)
+        put_listed_identity(at_user, primary, key, now_ms)
     elif known.pending_key == key:
-        accept_identity(tx, primary, key, now_ms)
-        follow_identity(context, tx, primary, key)
+        accept_identity(at_user, primary, key, now_ms)
+        follow_identity(context, at_user, primary, key)
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
     elif known.identity_key != key or known.pending_key is not None:
         return
-    note_has_list(tx, user)
+    note_has_list(at_user, user)
     if pin.verified:
-        mark_verified(tx, primary, key)
+        mark_verified(at_user, primary, key)
 
 
 def _take_history(context: Context, tx: Transaction, history: History, now_ms: int) -> None:
@@ -166,9 +195,10 @@ def _take_item(context: Context, tx: Transaction, item: HistoryItem, now_ms: int
     if not is_of_users(content):
         return
     names = (sender, item.message_id, now_ms, item.peer if sender.user_id == own else None)
-    if was_delivered(tx, context.policy, *names):
+    at_sender = peer_view(context, tx, sender.user_id)
+    if was_delivered(at_sender, context.policy, *names):
         return
-    note_delivered(tx, context.policy, *names)
+    note_delivered(at_sender, context.policy, *names)
     message = Message(
         sender,
         item.message_id,
@@ -189,12 +219,13 @@ def _tell_read(context: Context, tx: Transaction, marks: ReadMarks, now_ms: int)
     if user != context.address.user_id:
         messages = tuple(mark.message_id for mark in marks.messages)
         put_notice(context, tx, Notice(NoticeKind.READ_ELSEWHERE, user, messages=messages))
+        at_user = peer_view(context, tx, user)
         for mark in marks.messages:
-            number = find_once(tx, mark.sender, mark.message_id)
+            number = find_once(at_user, mark.sender, mark.message_id)
             if number is not None:
-                erase_in_inbox(context, tx, number)
+                erase_in_inbox(context, at_user, number)
             else:  # it may come later, and be one that may be looked at once
-                note_read_before(tx, context.policy, mark.sender, mark.message_id, now_ms)
+                note_read_before(at_user, context.policy, mark.sender, mark.message_id, now_ms)
 
 
 def _take_request(

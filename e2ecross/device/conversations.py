@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.device.deciding import decision_transaction
 from e2ecross.device.device_lists import targets_of
 from e2ecross.device.group_signals import share_group
 from e2ecross.errors import InvalidArgument
@@ -25,6 +26,7 @@ from e2ecross.state.conversations import (
     ContactState,
     find_conversation,
     put_conversation,
+    walk_all_conversations,
     walk_conversations,
 )
 from e2ecross.state.delivered import was_read_before
@@ -34,7 +36,8 @@ from e2ecross.state.message_refs import ref_of
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, forget_lane, put_control
 from e2ecross.state.receipts import forget_due, list_due
-from e2ecross.stores.base import Transaction
+from e2ecross.state.transactions import own_view, peer_view, stripe_transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import ConversationState, ConversationStates, Receipt, Typing
 from e2ecross.wire.conversation_records import ConversationRecord
@@ -88,8 +91,11 @@ def unblock(context: Context, user: UserId) -> None:
 
 def list_requests(context: Context) -> list[UserId]:
     """Return strangers of whom messages wait to be answered; see `Client.requests`."""
-    with context.store.transaction() as tx:
-        return [user for user, record in walk_conversations(tx) if record.waiting]
+    found: list[UserId] = []
+    for stripe in context.store.stripes_with(Table.CONVERSATIONS) if context.store.stripes else [0]:
+        with stripe_transaction(context, stripe) as tx:
+            found += [user for user, record in walk_conversations(tx) if record.waiting]
+    return found
 
 
 def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bool = False) -> None:
@@ -97,7 +103,8 @@ def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bo
 
     Args:
         context: of the device.
-        tx: the transaction that encrypts the message, or has received a copy of it.
+        tx: the transaction that encrypts the message, or has received a copy of it; of a store
+            with stripes the view of the account's.
         user: the account.
         is_copy: another own device has sent it: perhaps before the user has blocked the account.
     """
@@ -112,7 +119,9 @@ def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bo
         number = _next(known)
         decided = replace(known, state=ContactState.ACCEPTED, waiting=0, number=number)
         _put(context, tx, user, decided)
-        _tell(context, tx, [(user, decided)])
+        # In a store with stripes the others are told of no message, nor what follows from one.
+        if not tx.stripe_count():
+            _tell(context, tx, [(user, decided)])
 
 
 def put_states(context: Context, device: int) -> None:
@@ -122,10 +131,10 @@ def put_states(context: Context, device: int) -> None:
         context: of device 1.
         device: the number of the other one.
     """
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         known = [
             (user, record)
-            for user, record in walk_conversations(tx)
+            for user, record in walk_all_conversations(tx)
             if record.state or record.number
         ]
         known.sort(key=lambda each: each[1].state, reverse=True)  # blocked ones first
@@ -135,7 +144,8 @@ def put_states(context: Context, device: int) -> None:
 def take_states(context: Context, tx: Transaction, states: ConversationStates) -> None:
     """Follow what the user has decided on another own device, where nothing later is known."""
     for state in states.states:
-        known = find_conversation(tx, state.user)
+        view = peer_view(context, tx, state.user)
+        known = find_conversation(view, state.user)
         told = ConversationRecord(
             state.state,
             no_receipts=state.no_receipts,
@@ -144,13 +154,13 @@ def take_states(context: Context, tx: Transaction, states: ConversationStates) -
         )
         if state.user != context.address.user_id and _order(told) > _order(known):
             waiting = 0 if told.state else known.waiting
-            _put(context, tx, state.user, replace(told, waiting=waiting))
+            _put(context, view, state.user, replace(told, waiting=waiting))
 
 
 def _decide(context: Context, user: UserId, record: ConversationRecord) -> None:
     if user == context.address.user_id:
         raise InvalidArgument("user must be another account than this device's own")
-    with context.store.transaction() as tx:
+    with decision_transaction(context, user) as tx:
         known = find_conversation(tx, user)
         if replace(record, number=known.number, waiting=known.waiting) == known:
             return
@@ -195,7 +205,7 @@ def _tell(
     device: int | None = None,
 ) -> None:
     """Tell another own device, or all, how it stands with accounts."""
-    own = context.address.user_id
+    own, view = context.address.user_id, own_view(context, tx)
     targets = targets_of(context, tx, own, context.clock())
     others = () if targets is None else tuple(targets.devices)
     states = [
@@ -208,7 +218,7 @@ def _tell(
         told = ConversationStates(tuple(states[start : start + MAX_CONVERSATION_STATES]))
         for address in others:
             if device in (None, address.device):
-                put_control(tx, address, context.entropy.bytes(MESSAGE_ID_BYTES), told)
+                put_control(view, address, context.entropy.bytes(MESSAGE_ID_BYTES), told)
 
 
 # --- What is handed over --------------------------------------------------------------------
@@ -248,7 +258,7 @@ def admit(
             return None
     if isinstance(message.content, Receipt):
         if message.content.what == Receipt.READ:
-            note_opened(tx, user, message.content.message_ids, now_ms)
+            _note_opened(context, tx, user, message.content.message_ids, now_ms)
         shown = _shown(context, tx, user, message.content, known)
         if shown is None:
             return None
@@ -262,6 +272,16 @@ def admit(
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
     return Admitted(_as_shown(context, tx, message, now_ms), known)
+
+
+def _note_opened(
+    context: Context, tx: Transaction, user: UserId, message_ids: Sequence[bytes], now_ms: int
+) -> None:
+    """Note what was looked at; what is known of files is of stripe 0, and so later."""
+    if tx.stripe_count():
+        context.live.note_opened(user, message_ids)
+    else:
+        note_opened(tx, user, message_ids, now_ms)
 
 
 def admit_in_group(

@@ -10,6 +10,8 @@ Rules:
 - What is not plain text goes by what each device of the recipient announces (`composing.py`), in
   the list that is read here.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
+- In a store with stripes there are none for own devices: a session with one of them would be a row
+  that every message needs. What is known of the own account is read where it stands.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +30,8 @@ from e2ecross.device.composing import (
     plan_of,
     require_allowed,
 )
+from e2ecross.device.copy_accounts import CopyAccount, read_account
 from e2ecross.device.copy_ids import CopyIds, Outgoing, choose_ids
-from e2ecross.device.device_lists import Targets, targets_by
 from e2ecross.device.hints import hints_by
 from e2ecross.device.posted import Copy, KeysAsked, KeysNeeded, Posted, Unready
 from e2ecross.device.sending import (
@@ -41,13 +43,14 @@ from e2ecross.device.sending import (
 from e2ecross.errors import HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
-    find_account,
     primary_of,
     put_account,
     was_checked,
 )
+from e2ecross.state.consent import count_message
 from e2ecross.state.context import Context
 from e2ecross.state.in_flight import put_in_flight
+from e2ecross.state.lane_times import put_leaving
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -68,7 +71,6 @@ from e2ecross.state.sent_ids import (
 from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import (
     AnyContent,
     EncodedContent,
@@ -79,15 +81,6 @@ from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
 __all__ = ["Copying"]
-
-
-class _Account(NamedTuple):
-    """What is known of an account: which devices are sent to, and by which list (0: none)."""
-
-    user: UserId
-    record: AccountRecord | None
-    targets: Targets | None
-    seq: int
 
 
 class _Part(NamedTuple):
@@ -120,9 +113,10 @@ class Copying:
         self._begun = begun
         self._asked = asked
         self._now_ms = now_ms
-        self._accounts: dict[UserId, _Account] = {}
+        self._accounts: dict[UserId, CopyAccount] = {}
         self._own = self._account(context.address.user_id)
-        self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
+        targets = None if context.store.stripes else self._own.targets
+        self._others = () if targets is None else tuple(targets.devices)
 
     def post(self, message: Outgoing, draft: Draft, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -139,6 +133,8 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, encoded, now_ms):
             return self._find(conversation, message_id, draft)
+        if draft.purpose:
+            count_message(tx, conversation.user_id, draft.purpose, now_ms)
         peer = self._account(conversation.user_id)
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
@@ -149,7 +145,7 @@ class Copying:
         kept = encoded if draft.goes_alone else composed.content
         has_others = bool(self._others)
         ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
-        posted = self._encrypt(conversation, peer, ids, composed, kept=kept)
+        posted = self._encrypt(conversation, peer, ids, composed, draft.purpose, kept=kept)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
@@ -157,10 +153,10 @@ class Copying:
             del self._accounts[peer.user]
         return posted
 
-    def post_missing(self, message: Outgoing) -> Posted | None:
+    def post_missing(self, message: Outgoing, purpose: int) -> Posted | None:
         """Encrypt a kept message for devices that have no copy of it; raises as `post`.
 
-        None: it is not kept any more.
+        None: it is not kept any more. The purpose is the one that it was sent with; it was counted.
         """
         tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
@@ -171,7 +167,7 @@ class Copying:
         self._require_accepted(conversation, peer)
         composed = Composed(ALL_SHOWN, content, sent_at_ms)
         ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
-        posted = self._encrypt(conversation, peer, ids, composed, kept=None)
+        posted = self._encrypt(conversation, peer, ids, composed, purpose, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -181,7 +177,7 @@ class Copying:
         conversation = primary_of(self._tx, address)
         return plan_of(draft, self._ends(conversation, self._account(conversation.user_id)))
 
-    def _plan(self, conversation: Address, peer: _Account, draft: Draft) -> Plan:
+    def _plan(self, conversation: Address, peer: CopyAccount, draft: Draft) -> Plan:
         """Return what the devices of the recipient will show, once its list is there."""
         if draft.goes_alone:
             return ALL_SHOWN
@@ -194,31 +190,28 @@ class Copying:
         self._require_reachable(recipients)
         return plan_of(draft, self._ends(conversation, peer))
 
-    def _ends(self, conversation: Address, peer: _Account) -> dict[Address, frozenset[int]]:
+    def _ends(self, conversation: Address, peer: CopyAccount) -> dict[Address, frozenset[int]]:
         """Return what each device of the recipient announces. Own ones have no say."""
         if peer.user == self._own.user:
             return {}
         recipients, _, _ = self._devices(conversation, peer)
         return {each: capabilities_of(peer.record, each) for each in recipients}
 
-    def _account(self, user: UserId) -> _Account:
+    def _account(self, user: UserId) -> CopyAccount:
         known = self._accounts.get(user)
         if known is None:
-            record = find_account(self._tx, user)
-            held = None if record is None else record.held
-            targets = targets_by(self._context, user, record, self._now_ms)
-            known = _Account(user, record, targets, 0 if held is None else held.list.seq)
+            known = read_account(self._context, self._tx, user, self._now_ms)
             self._accounts[user] = known
         return known
 
-    def _require_accepted(self, conversation: Address, peer: _Account) -> None:
+    def _require_accepted(self, conversation: Address, peer: CopyAccount) -> None:
         """Refuse to send where the user has to hear of something, or to decide, first."""
         if peer.record is not None and peer.record.hosting_unseen:
             raise HostingChanged(peer.user)
         require_accepted_account(self._tx, conversation)
 
     def _devices(
-        self, conversation: Address, peer: _Account
+        self, conversation: Address, peer: CopyAccount
     ) -> tuple[tuple[Address, ...], tuple[Address, ...], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
         found = peer.targets
@@ -241,7 +234,7 @@ class Copying:
             if number is not None and record is not None:
                 waiting = Waiting(lane, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-                waiting = find_waiting(tx, waiting) or waiting
+                waiting = self._shown(find_waiting(tx, waiting) or waiting)
                 envelope = waiting.envelope
                 data = b"" if envelope is None else envelope.encode()
                 copies.append(Copy(waiting, is_alone, data))
@@ -258,9 +251,10 @@ class Copying:
     def _encrypt(
         self,
         conversation: Address,
-        peer: _Account,
+        peer: CopyAccount,
         ids: CopyIds,
         message: Composed,
+        purpose: int,
         *,
         kept: AnyContent | EncodedContent | None,
     ) -> Posted:
@@ -305,7 +299,7 @@ class Copying:
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
                 continue
-            copies.append(self._put(envelope))
+            copies.append(self._put(envelope, 0 if address in own else purpose))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
         if kept is not None:
@@ -317,7 +311,7 @@ class Copying:
         return Posted(conversation, devices, tuple(copies), is_new, expired, seqs, message)
 
     def _forms(
-        self, peer: _Account, recipients: Sequence[Address], content: AnyContent
+        self, peer: CopyAccount, recipients: Sequence[Address], content: AnyContent
     ) -> dict[Address, AnyContent]:
         """Return what each device of the recipient gets; one that gets nothing is not there."""
         if peer.user == self._own.user:
@@ -330,22 +324,32 @@ class Copying:
         if recipients and unreachable.keys() >= {*recipients}:
             raise unreachable[recipients[0]]
 
-    def _put(self, envelope: Envelope) -> Copy:
+    def _put(self, envelope: Envelope, purpose: int) -> Copy:
         address = envelope.recipient
         lane = Lane(LaneName.MESSAGES, address)
         record = read_lane(self._tx, lane)
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
+        if self._context.store.stripes:
+            data = envelope.encode()
+            waiting = put_leaving(self._tx, envelope, data, self._now_ms, purpose)
+            return Copy(self._shown(waiting), record is None, data)
         is_own = address.user_id == self._own.user
         if record is None and (is_own or address not in self._begun):
             data = envelope.encode()
-            return Copy(put_in_flight(self._tx, envelope, data), is_alone=True, data=data)
-        number = put_envelope(self._tx, envelope)
+            waiting = put_in_flight(self._tx, envelope, data, purpose)
+            return Copy(self._shown(waiting), is_alone=True, data=data)
+        number = put_envelope(self._tx, envelope, purpose)
         waiting = Waiting(lane, number, envelope.message_id, envelope)
         return Copy(waiting, is_alone=False, data=b"")
 
+    def _shown(self, waiting: Waiting) -> Waiting:
+        """Return what leaves with the token that its recipient's account has granted."""
+        consent = self._account(waiting.lane.recipient.user_id).consent
+        return replace(waiting, consent=consent) if consent else waiting
+
     def _parts(
-        self, peer: _Account, ids: CopyIds, content: AnyContent, sent_at_ms: int
+        self, peer: CopyAccount, ids: CopyIds, content: AnyContent, sent_at_ms: int
     ) -> tuple[_Part, _Part]:
         """Return what is in copies for devices of the recipient and for others of the own account.
 
@@ -361,14 +365,14 @@ class Copying:
             return to_own._replace(message_id=ids.message), to_own
         return _Part(content, ids.message, Saying(hints, None, carried)), to_own
 
-    def _seqs(self, peer: _Account) -> dict[UserId, int]:
+    def _seqs(self, peer: CopyAccount) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}
 
-    def _lists_needed(self, peer: _Account) -> dict[UserId, set[int]]:
+    def _lists_needed(self, peer: CopyAccount) -> dict[UserId, set[int]]:
         """Return the accounts, of both, whose lists are to be asked for; no devices of them yet."""
         return {each.user: set() for each in (peer, self._own) if self._needs_list(each)}
 
-    def _needs_list(self, account: _Account) -> bool:
+    def _needs_list(self, account: CopyAccount) -> bool:
         if account.user in self._asked.users:
             return False
         record = account.record
@@ -378,7 +382,7 @@ class Copying:
         return is_wanted and not was_checked(record, self._now_ms)
 
     def _needed(
-        self, conversation: Address, peer: _Account, wanted: Mapping[UserId, Collection[int]]
+        self, conversation: Address, peer: CopyAccount, wanted: Mapping[UserId, Collection[int]]
     ) -> KeysNeeded:
         """At first contact the devices are not known: all keys come with the list."""
         is_first = conversation.device == PRIMARY and not peer.seq

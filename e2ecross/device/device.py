@@ -15,11 +15,12 @@ from e2ecross.address import Address, Recipient
 from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
-from e2ecross.device import batch, messages, prekey_upkeep, trusting
+from e2ecross.device import batch, messages, trusting
 from e2ecross.device.batch import Progress
 from e2ecross.device.group_calls import RawGroupCalls
 from e2ecross.device.identity_backup import export_identity
 from e2ecross.device.opening import Surroundings, create_device, import_device, load_context
+from e2ecross.device.upkeep_calls import UpkeepCalls
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.context import Clock, Context, system_clock
@@ -29,14 +30,14 @@ from e2ecross.state.session_store import SessionInfo
 from e2ecross.state.trust import RemoteIdentity
 from e2ecross.state.witness import Witness
 from e2ecross.stores.base import Store
-from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import AnyContent
 from e2ecross.wire.envelope import Envelope, MessageKind
 
 __all__ = ["Device", "context_of"]
 
 
-class Device(RawGroupCalls):
+class Device(RawGroupCalls, UpkeepCalls):
     """A device: its identity, its sessions, its prekeys, all in one store.
 
     Make one with `Device.create`, and later load it with `Device.open`. Every method may raise
@@ -105,8 +106,10 @@ class Device(RawGroupCalls):
                 is used instead of the original. Then nothing that may have been used since is used
                 again: sessions only read, new ones are started from bundles; all prekeys are
                 replaced; own sender keys go; what is known of contacts is marked stale. Identity,
-                inbox, and the reading of late messages stay.
-            progress: of that, called with how many contacts are done and how many there are.
+                inbox, and the reading of late messages stay. Of a store with stripes see also
+                `restore_stripes`; other `Device` objects of it raise `RestoredStore` from then on.
+            progress: of that, called with how many contacts are done and how many there are; with
+                stripes those of other stripes are left to `restore_stripes`.
 
         Raises:
             NoDevice: the store holds none.
@@ -194,30 +197,6 @@ class Device(RawGroupCalls):
         """1 to 16380; tells installations at one address apart."""
         return self._context.registration_id
 
-    # --- Publishing -------------------------------------------------------------------------
-
-    def publish(self, one_time: int = 100) -> PublishedKeys:
-        """Return keys to upload: the signed prekey and new one-time prekeys.
-
-        The same unconfirmed batch comes back until `confirm_published`. A signed prekey that has
-        reached `Policy.signed_prekey_max_age_ms` is replaced with a new batch.
-
-        Args:
-            one_time: how many one-time prekeys a new batch gets, 0 to 1000.
-
-        Raises:
-            PrekeysExhausted: the device has used its 2^24 prekey ids.
-        """
-        return prekey_upkeep.prepare_publication(self._context, one_time)
-
-    def confirm_published(self, published: PublishedKeys) -> None:
-        """Note that the back end has these keys; the next `publish` makes a new batch.
-
-        Raises:
-            InvalidArgument: it is not the batch that waits to be confirmed.
-        """
-        prekey_upkeep.confirm_publication(self._context, published)
-
     # --- Sessions ---------------------------------------------------------------------------
 
     def has_session(self, address: Address) -> bool:
@@ -278,7 +257,9 @@ class Device(RawGroupCalls):
     ) -> list[Envelope | LocalError | RecordCorrupted]:
         """Encrypt the same content for many devices, each under a message id of its own.
 
-        One transaction, one commit; about a second for ten thousand addresses.
+        One transaction, one commit; about a second for ten thousand addresses. In a store with
+        stripes that is one for each stripe: where the store fails in a later one, what was
+        committed before stands, and its results are lost.
 
         Args:
             addresses: of the recipients; one that is named twice gets two messages.
@@ -296,6 +277,8 @@ class Device(RawGroupCalls):
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
     ) -> list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
+
+        One transaction; in a store with stripes one for each, as in `encrypt_many`.
 
         Args:
             envelopes: or their encodings, of one sender or many; each sender's in their order.

@@ -38,6 +38,12 @@ from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.session_store import has_session
+from e2ecross.state.transactions import (
+    group_by_stripe,
+    peer_transaction,
+    peer_view,
+    stripe_transaction,
+)
 from e2ecross.state.trust import accept_by_policy, find_identity_record
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
@@ -154,7 +160,7 @@ def would_remove(context: Context, user: UserId, data: bytes) -> bool:
         RemoteError: it is none, or of another account.
     """
     signed = SignedDeviceList.decode(data)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, user) as tx:
         record = find_account(tx, user)
         if judge_list(context, tx, user, signed) not in ACCEPTED:
             return False
@@ -187,13 +193,13 @@ def read_fetched_list(
             changed.
     """
     signed, now_ms = SignedDeviceList.decode(data), context.clock()
-    with context.store.transaction() as tx:
+    with peer_transaction(context, user) as tx:
         record = find_account(tx, user) or NOTHING_KNOWN
         known = find_identity_record(tx, address_key(_primary(user)))
     if known is None and member_key not in (None, signed.list.account_key):
         raise UntrustedIdentity(_primary(user), signed.list.account_key)
     verify_list(signed, record.held)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, user) as tx:
         verdict = take_list(context, tx, user, signed, now_ms)
         if verdict is Verdict.OTHER_KEY and user != context.address.user_id:
             _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
@@ -206,7 +212,7 @@ def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> 
 
     This device is never among them.
     """
-    return targets_by(context, user, find_account(tx, user), now_ms)
+    return targets_by(context, user, find_account(peer_view(context, tx, user), user), now_ms)
 
 
 def targets_by(
@@ -236,18 +242,19 @@ def find_without_session(
     None: it has no list of its devices.
     """
     found: dict[UserId, list[Address] | None] = {}
-    with context.store.transaction() as tx:
-        for user in users:
-            targets = targets_of(context, tx, user, context.clock())
-            found[user] = None
-            if targets is not None:
-                found[user] = [each for each in targets.devices if not has_session(tx, each)]
+    for stripe, of_stripe in group_by_stripe(context, users).items():
+        with stripe_transaction(context, stripe) as tx:
+            for user in of_stripe:
+                targets = targets_of(context, tx, user, context.clock())
+                found[user] = None
+                if targets is not None:
+                    found[user] = [each for each in targets.devices if not has_session(tx, each)]
     return found
 
 
 def find_devices(context: Context, address: Address) -> list[Address]:
     """Return all devices that a message for an account goes to, as far as they are known."""
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         devices = [address]
         for user in (address.user_id, context.address.user_id):
             with suppress(RecordCorrupted):
@@ -269,13 +276,14 @@ def find_behind(
         gone: accounts with devices that it does not know.
     """
     behind: list[UserId] = []
-    with context.store.transaction() as tx:
-        for user in dict.fromkeys((*seqs, *gone)):
-            record = find_account(tx, user) or NOTHING_KNOWN
-            seq = 0 if record.held is None else record.held.list.seq
-            is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
-            if is_behind and not was_checked(record, context.clock()):
-                behind.append(user)
+    for stripe, users in group_by_stripe(context, (*seqs, *gone)).items():
+        with stripe_transaction(context, stripe) as tx:
+            for user in users:
+                record = find_account(tx, user) or NOTHING_KNOWN
+                seq = 0 if record.held is None else record.held.list.seq
+                is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
+                if is_behind and not was_checked(record, context.clock()):
+                    behind.append(user)
     return behind
 
 

@@ -1,18 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sent messages whose time is over: what was kept of them, to be sent again, goes."""
+"""What is kept for a time: it goes when that is over, and is not kept by a clock that was wrong."""
 
+from contextlib import suppress
 from typing import Final
 
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.blob_ends import date_openable
 from e2ecross.state.context import Context
-from e2ecross.state.sent import forget_over
+from e2ecross.state.delivered import date_delivered
+from e2ecross.state.policy import Policy
+from e2ecross.state.receipts import date_receipts
+from e2ecross.state.retry_budget import date_attempts
+from e2ecross.state.sent import date_sent, forget_over
+from e2ecross.state.sent_ids import date_ids
+from e2ecross.state.transactions import some_stripes, stripe_transaction
+from e2ecross.stores.base import Table, Transaction
 
-__all__ = ["forget_sent"]
+__all__ = ["date_shelves", "forget_sent"]
 
 _AT_ONCE: Final = 1_000
 """Others who use the store wait for some 20 ms."""
 
 
 def forget_sent(context: Context) -> None:
-    """Forget what was kept of sent messages whose time is over: at most 1,000 of them."""
-    with context.store.transaction() as tx:
-        forget_over(tx, context.policy, context.clock(), _AT_ONCE)
+    """Forget what was kept of sent messages whose time is over: at most 1,000 of a stripe."""
+    now_ms, policy = context.clock(), context.policy
+    for stripe in some_stripes(context, Table.STRIPE):
+        with stripe_transaction(context, stripe) as tx:
+            forget_over(tx, policy, now_ms, _AT_ONCE)
+            if stripe:  # of stripe 0 it is done with the prekeys
+                date_shelves(tx, policy, now_ms)
+
+
+def date_shelves(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """Put times right that are after now: they are of a clock that was wrong."""
+    with suppress(RecordCorrupted):  # whoever looks for something there says so
+        date_ids(tx, now_ms)
+        date_sent(tx, policy, now_ms)
+        date_delivered(tx, policy, now_ms)
+        date_attempts(tx, now_ms)
+        date_receipts(tx, now_ms)
+        date_openable(tx, now_ms)

@@ -5,7 +5,7 @@ Rules:
 - A message is shown once, by its sender and its id, however it came.
 - Of a blocked account it is shown, and says so: the others see it, and answer it.
 - What the own user writes on another device accepts the group here, too.
-- Receipts and what clients tell each other are no messages of a group.
+- Receipts, what clients tell each other, and consent are no messages of a group.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from e2ecross.state.groups import put_group
 from e2ecross.state.inbox import put_message
 from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import AnyContent, Receipt
+from e2ecross.wire.content import AnyContent, Consent, Receipt
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.group_records import GroupRecord
 
@@ -58,7 +58,7 @@ def keep_group_message(
     if was_delivered(tx, context.policy, *names):
         return
     note_delivered(tx, context.policy, *names)
-    if isinstance(content, Receipt):
+    if isinstance(content, Receipt | Consent):
         return
     user = sender.user_id
     own_copy = user == context.address.user_id

@@ -27,11 +27,10 @@ from e2ecross.device.health_groups import (
     read_group_commit,
 )
 from e2ecross.device.health_records import (
-    check_conversation,
+    CONTACT_CHECKS,
     check_delivered,
     check_one_time_prekey,
     check_own_sender_key,
-    check_receipt,
     check_retries,
     check_sent,
     check_session,
@@ -226,8 +225,7 @@ _ORDER: Final = list(Table)
 
 # Of these nothing is told but that they decode.
 _CHECKS: Final[dict[Table, _Check]] = {
-    Table.CONVERSATIONS: check_conversation,
-    Table.RECEIPTS: check_receipt,
+    **CONTACT_CHECKS,
     Table.SESSIONS: check_session,
     Table.SPQR: check_spqr,
     Table.GROUP_GRANTS: check_grant,

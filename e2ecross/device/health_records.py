@@ -24,7 +24,7 @@ from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import FULL_ROW, LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
-from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
+from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sender_keys import own_sender_key_from_bytes
@@ -33,9 +33,10 @@ from e2ecross.state.sent_ids import OWN_COPIES, SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.state.uploads import read_upload
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.consent_records import ConsentRecord
 from e2ecross.wire.content import Frame, decode_content
 from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies
@@ -45,7 +46,6 @@ from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_queue_end,
     decode_row,
 )
 from e2ecross.wire.records import (
@@ -69,11 +69,10 @@ from e2ecross.wire.stripe_record import StripeRecord
 from e2ecross.wire.upload_records import decode_openable
 
 __all__ = [
-    "check_conversation",
+    "CONTACT_CHECKS",
     "check_delivered",
     "check_one_time_prekey",
     "check_own_sender_key",
-    "check_receipt",
     "check_retries",
     "check_sent",
     "check_session",
@@ -171,18 +170,32 @@ def read_trust(tx: Transaction, place: bytes) -> tuple[TrustState, bool]:
     return identity.trust, identity.stale
 
 
-def check_conversation(partition: bytes, _: bytes, record: bytes) -> None:
+def _check_conversation(partition: bytes, _: bytes, record: bytes) -> None:
     """Decode how it stands with an account."""
     user_from_key(partition)
     ConversationRecord.decode(record)
 
 
-def check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
+def _check_consent(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode what an account has consented to."""
+    user_from_key(partition)
+    ConsentRecord.decode(record)
+
+
+def _check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
     """Decode a receipt that is due or was sent; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
     else:
         read_receipt(row if partition == DUE else NO_TIME + row, record)
+
+
+CONTACT_CHECKS: Final[Mapping[Table, Callable[[bytes, bytes, bytes], object]]] = {
+    Table.CONVERSATIONS: _check_conversation,
+    Table.CONSENT: _check_consent,
+    Table.RECEIPTS: _check_receipt,
+}
+"""What stands with accounts: of these nothing is told but that they decode."""
 
 
 def read_waiting_upload(partition: bytes, row: bytes, record: bytes) -> int | None:
@@ -230,9 +243,6 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
 
 def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
-    if partition.startswith(TURNS) and row == ENDS_ROW:
-        decode_queue_end(record)
-        return False
     if partition == GROUP_OUTBOX:
         if len(row) != NUMBER_BYTES:
             raise RecordCorrupted("an outbox record has no number: the store is damaged")
@@ -262,9 +272,6 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
         return False
     if partition in (EXPIRES, ONCE):
         decode_row(record)
-        return False
-    if row == ENDS_ROW:
-        decode_queue_end(record)
         return False
     item = decode_inbox_item(record)
     if isinstance(item, InboxMessage) and not item.expired:

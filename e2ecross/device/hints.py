@@ -28,6 +28,7 @@ from e2ecross.state.accounts import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.outbox import put_control
+from e2ecross.state.transactions import group_by_stripe, peer_view, stripe_transaction
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
@@ -71,7 +72,7 @@ def own_hints(context: Context, tx: Transaction, peer: UserId) -> DeviceHints | 
         peer: the recipient's account; in a copy for another own device, with whom the conversation
             is.
     """
-    return hints_by(find_account(tx, context.address.user_id), find_account(tx, peer))
+    return hints_by(_find(context, tx, context.address.user_id), _find(context, tx, peer))
 
 
 def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHints | None:
@@ -85,7 +86,7 @@ def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHin
 
 def carried_list(context: Context, tx: Transaction) -> SignedDeviceList | None:
     """Return the list that first messages carry, as it is held: the newest own one, if any."""
-    own = find_account(tx, context.address.user_id)
+    own = _find(context, tx, context.address.user_id)
     return None if own is None else own.held
 
 
@@ -120,7 +121,7 @@ def note_hints(
     ):
         if not seq:
             continue
-        known[user] = find_account(tx, user)
+        known[user] = _find(context, tx, user)
         if _is_behind(context, tx, user, known[user], (seq, hint), payload.sent_at_ms):
             behind.append(user)
     if behind:
@@ -138,7 +139,7 @@ def push_list(
 
     Args:
         context: of the device.
-        tx: the transaction that has found out that it does not have them.
+        tx: the transaction that has found out that it does not have them; a view of its stripe.
         device: which.
         users: the accounts, one or two.
         now_ms: milliseconds since 1970.
@@ -147,9 +148,10 @@ def push_list(
         return
     lists: list[bytes] = []
     for user in dict.fromkeys(users):
-        record = find_account(tx, user)
+        record = _find(context, tx, user)
         if record is None or record.held is None:
             continue
+        # In the stripe of the device, whosever the list is.
         if not _is_within(_DAY_MS, find_pushed(tx, user, device), now_ms):
             note_pushed(tx, user, device, now_ms)
             lists.append(record.held.encode())
@@ -181,11 +183,12 @@ def push_change(
     if record is None or record.held is None:
         return
     push = DeviceListPush((record.held.encode(),))
-    told = [user for user in contacts if _is_accepted(tx, user)]
+    told = [user for user in contacts if _is_accepted(peer_view(context, tx, user), user)]
     for device in islice(_listed(context, tx, (own, *told)), _MAX_TOLD):
-        if (device.user_id == own and device.device in but) or waits_for_decision(tx, device):
+        view = peer_view(context, tx, device.user_id)
+        if (device.user_id == own and device.device in but) or waits_for_decision(view, device):
             continue
-        put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)
+        put_control(view, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)
 
 
 def take_wanted_checks(context: Context) -> list[UserId]:
@@ -198,26 +201,36 @@ def take_wanted_checks(context: Context) -> list[UserId]:
         context.heard_of.pop(user, None)  # another thread may take it, too: it is asked for twice
     if not heard:
         return []
-    now_ms = context.clock()
-    with context.store.transaction() as tx:
-        records = [(user, find_account(tx, user)) for user in heard]
-    due = [
-        user
-        for user, record in records
-        if record is not None
-        and record.check_wanted
-        and not _is_within(_CHECK_MS, record.checked_at_ms, now_ms)
-    ]
-    return due[:_MAX_CHECKS]
+    now_ms, due = context.clock(), set[UserId]()
+    for stripe, users in group_by_stripe(context, heard).items():
+        with stripe_transaction(context, stripe) as tx:
+            due.update(user for user in users if _is_check_due(context, tx, user, now_ms))
+    return [user for user in heard if user in due][:_MAX_CHECKS]
 
 
 def note_checked(context: Context, users: Sequence[UserId]) -> None:
     """Note that the back end was asked for the lists of accounts, whatever it has answered."""
     now_ms = context.clock()
-    with context.store.transaction() as tx:
-        for user in users:
-            record = find_account(tx, user) or NOTHING_KNOWN
-            put_account(tx, user, replace(record, checked_at_ms=now_ms, check_wanted=False))
+    for stripe, of_stripe in group_by_stripe(context, users).items():
+        with stripe_transaction(context, stripe) as tx:
+            for user in of_stripe:
+                record = find_account(tx, user) or NOTHING_KNOWN
+                put_account(tx, user, replace(record, checked_at_ms=now_ms, check_wanted=False))
+
+
+def _is_check_due(context: Context, tx: Transaction, user: UserId, now_ms: int) -> bool:
+    """Whether the list of an account that was heard of is to be asked for now."""
+    record = find_account(tx, user)
+    if record is None or _is_within(_CHECK_MS, record.checked_at_ms, now_ms):
+        return False
+    # Of the own account, in a store with stripes, that stands nowhere: who has told of a newer list
+    # was heard in another stripe.
+    is_only_heard_of = user == context.address.user_id and tx.stripe_count() > 0
+    return record.check_wanted or is_only_heard_of
+
+
+def _find(context: Context, tx: Transaction, user: UserId) -> AccountRecord | None:
+    return find_account(peer_view(context, tx, user), user)
 
 
 def _is_behind(
@@ -238,8 +251,9 @@ def _is_behind(
         is_behind = is_newer = hint != _hint(held)
     else:  # renewals are no news; and what was sent before the list was signed could not know it
         is_behind = seq < record.changed_seq and sent_at_ms >= held.list.signed_at_ms
-    if is_newer and not record.check_wanted:
-        put_account(tx, user, replace(record, check_wanted=True))
+    is_own = user == context.address.user_id
+    if is_newer and not record.check_wanted and not (is_own and tx.stripe_count()):
+        put_account(peer_view(context, tx, user), user, replace(record, check_wanted=True))
     if is_newer or record.check_wanted:
         context.heard_of[user] = None
     return is_behind
@@ -266,7 +280,7 @@ def waits_for_decision(tx: Transaction, device: Address) -> bool:
 def _listed(context: Context, tx: Transaction, users: Iterable[UserId]) -> Iterator[Address]:
     """Walk over the devices of accounts but this one; of one without a list that is device 1."""
     for user in dict.fromkeys(users):
-        held = find_list(tx, user)
+        held = find_list(peer_view(context, tx, user), user)
         numbers = (PRIMARY,) if held is None else tuple(each.device for each in held.devices)
         for number in numbers:
             device = Address(user.app, user.user, number)

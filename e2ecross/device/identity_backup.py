@@ -16,6 +16,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.passphrase import SALT_BYTES, Passphrase, PassphraseCost
 from e2ecross.errors import AuthenticationFailed, NotPrimary, WrongBackupKey
 from e2ecross.state.context import Context, require_device
+from e2ecross.state.transactions import reading_transaction
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 
 __all__ = ["export_identity", "open_backup", "seal_backup"]
@@ -37,7 +38,7 @@ def export_identity(context: Context, passphrase: str | bytes, cost: PassphraseC
             f"link a new device in the place of one that is lost"
         )
     opener = Passphrase(passphrase, cost)
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         device = require_device(tx)
     # A device that was imported and has not registered yet holds the address by the old token.
     token = device.backend_token if device.registered else device.replaced_token

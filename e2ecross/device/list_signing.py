@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.address import UserId
 from e2ecross.device.accepting import accept_list, keys_by_number
 from e2ecross.device.hints import push_change
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
@@ -31,6 +32,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import count_operation
 from e2ecross.state.sent import list_sent_to
+from e2ecross.state.transactions import views_of_some
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.capabilities import announced_by
@@ -153,11 +155,21 @@ def sign_next(
     # A reset leaves behind what the lost device, or somebody else, has signed, seen here or not.
     had_others = len(before) > 1 or record.rival is not None
     if before.keys() - after.keys() or (is_reset and had_others):
-        push_change(context, tx, list_sent_to(tx, context.policy, now_ms, _MAX_TOLD))
+        push_change(context, tx, _list_sent_to(context, tx, now_ms))
     elif new:
         push_change(context, tx, but=new)
     count_operation(tx)
     return signed
+
+
+def _list_sent_to(context: Context, tx: Transaction, now_ms: int) -> list[UserId]:
+    """Return contacts who were written to lately; in a store with stripes those of some of them."""
+    found: list[UserId] = []
+    for view in views_of_some(context, tx):
+        found += list_sent_to(view, context.policy, now_ms, _MAX_TOLD - len(found))
+        if len(found) == _MAX_TOLD:
+            break
+    return found
 
 
 def _note_signed(tx: Transaction, listed: DeviceList) -> None:

@@ -2,7 +2,8 @@
 """Starting sessions, and single messages: what `Device` does with one of them.
 
 Rules:
-- Every function is one store transaction, and raises as the method of `Device` of its name.
+- Every function is one store transaction, of the stripe of the account that it names, and raises as
+  the method of `Device` of its name.
 - A ciphertext or plaintext is returned after the commit.
 """
 
@@ -31,6 +32,7 @@ from e2ecross.state import session_store
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
 from e2ecross.state.message import ControlMessage, DeviceMessage
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import AnyContent
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -50,14 +52,14 @@ __all__ = [
 def has_session(context: Context, address: Address) -> bool:
     """See `Device.has_session`."""
     require_type("address", address, Address)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         return session_store.has_session(tx, address)
 
 
 def read_session_info(context: Context, address: Address) -> session_store.SessionInfo | None:
     """See `Device.session_info`."""
     require_type("address", address, Address)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         return session_store.read_session_info(tx, address)
 
 
@@ -74,7 +76,8 @@ def start_session(context: Context, bundle: PreKeyBundle) -> None:
         now_ms,
         require_spqr=context.policy.require_spqr,
     )
-    with WitnessedTransaction(context) as tx:
+    stripe = context.stripe_of(bundle.address.user_id)
+    with WitnessedTransaction(context, stripe) as tx:
         require_listed(tx, bundle.address, session.remote_identity_key)
         keep_initiated_session(context, tx, bundle.address, session, now_ms)
 
@@ -87,7 +90,7 @@ def encrypt(
     message_id = checked_message_id(context, message_id)
     require_type("address", address, Address)
     require_other_device(context, address)
-    with WitnessedTransaction(context) as tx:
+    with WitnessedTransaction(context, context.stripe_of(address.user_id)) as tx:
         return encrypt_content(context, tx, address, content, message_id, context.clock())
 
 
@@ -97,7 +100,7 @@ def decrypt(context: Context, envelope: Envelope | bytes) -> DeviceMessage | Con
         envelope = Envelope.decode(envelope)
     require_type("envelope", envelope, Envelope)
     message = decode_ciphertext(context, envelope)
-    with WitnessedReceipt(context) as tx:
+    with WitnessedReceipt(context, context.stripe_of(envelope.sender.user_id)) as tx:
         received = decrypt_envelope(context, tx, envelope, message, context.clock())
     return message_from(received)
 
@@ -109,7 +112,7 @@ def encrypt_raw(context: Context, address: Address, plaintext: bytes) -> tuple[M
     require_bytes("plaintext", plaintext)
     if len(plaintext) > MAX_PLAINTEXT_BYTES:
         raise InvalidArgument(f"plaintext has more than {MAX_PLAINTEXT_BYTES} bytes")
-    with WitnessedTransaction(context) as tx:
+    with WitnessedTransaction(context, context.stripe_of(address.user_id)) as tx:
         return encrypt_plaintext(context, tx, address, plaintext)
 
 
@@ -128,5 +131,5 @@ def decrypt_raw(context: Context, address: Address, kind: MessageKind, data: byt
             "is for decrypt_group_raw"
         )
     message = decode_message(kind, data)
-    with WitnessedReceipt(context) as tx:
+    with WitnessedReceipt(context, context.stripe_of(address.user_id)) as tx:
         return decrypt_plaintext(context, tx, address, message, context.clock())[0]

@@ -22,8 +22,8 @@ from e2ecross.device.accepting import accept_list
 from e2ecross.device.batch import Progress
 from e2ecross.device.identity_backup import open_backup
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
-from e2ecross.device.restoring import restore_device
-from e2ecross.errors import DeviceExists, InvalidArgument
+from e2ecross.device.restoring import restore_device, restore_stripe
+from e2ecross.errors import DeviceExists, InvalidArgument, StoreMoved
 from e2ecross.protocol.linking import LinkedDevice
 from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
 from e2ecross.state.accounts import find_own_account, primary_of, put_own_account
@@ -35,7 +35,7 @@ from e2ecross.state.context import (
     require_device,
     save_device,
 )
-from e2ecross.state.epoch import read_epoch, set_epoch
+from e2ecross.state.epoch import read_epoch, set_epoch, sum_epochs
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
 from e2ecross.state.trust import mark_verified, require_identity
@@ -151,18 +151,39 @@ def load_context(
     if progress is not None:
         require_callable("progress", progress)
     witness, known = _ask(given.witness)
-    with store.transaction() as tx:
+    try:
+        context, is_done = _load(store, given, witness, known, restored=restored)
+    except StoreMoved:
+        if not restored:
+            raise
+        # Whatever it says of itself, operations that were committed elsewhere may be lost.
+        context, is_done = _load(store, given, witness, known, restored=True, moved=True)
+    if restored and not is_done:
+        context = restore_device(context, known, progress)
+        store.accept_move()
+    return context
+
+
+def _load(
+    store: Store,
+    given: Surroundings,
+    witness: CheckedWitness | None,
+    known: int,
+    *,
+    restored: bool,
+    moved: bool = False,
+) -> tuple[Context, bool]:
+    """Read what there is of a device; tells also whether it was opened as restored just before."""
+    with store.transaction(moved=True) if moved else store.transaction() as tx:
         record = require_device(tx)
         epoch = read_epoch(tx)
         if not restored:
             require_epoch(epoch, known, "the witness")
         account_key = _find_account_key(tx, record)
-    context = _open(record, store, given, witness, account_key)
+        epochs = sum_epochs(tx) if restored else 0
     # Once for each restore: what has neither done nor seen anything since is the restored store.
-    is_done = record.restored_epoch > 0 and epoch == record.restored_epoch and known <= epoch
-    if restored and not is_done:
-        restore_device(context, known, progress)
-    return context
+    is_done = record.restored_epoch > 0 and epochs == record.restored_epoch and known <= epoch
+    return _open(record, store, given, witness, account_key), is_done and not moved
 
 
 def _install(
@@ -251,7 +272,8 @@ def _open(
 ) -> Context:
     policy = Policy() if given.policy is None else given.policy
     return open_context(
-        *(record, store, policy, _checked_clock(given.clock), given.entropy, witness, account_key)
+        *(record, store, policy, _checked_clock(given.clock), given.entropy, witness, account_key),
+        restore_stripe=restore_stripe,
     )
 
 

@@ -42,6 +42,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.transactions import reading_transaction
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
 from e2ecross.wire.device_list import (
@@ -80,7 +81,7 @@ def ensure_own_list(context: Context) -> None:
     """Sign the first list, of this device alone, if it is device 1 and has none."""
     if context.address.device != PRIMARY:
         return
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         if not _lacks_list(context, tx):
             return
     with WitnessedTransaction(context) as tx:
@@ -96,7 +97,7 @@ def renew_if_due(context: Context) -> None:
     One that a clock that was wrong has dated more than a day after now is, too: others count from
     when they have got it. A clock that is not set tells no age, and nothing is renewed.
     """
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         if not _is_due(context, tx):
             return
     with WitnessedTransaction(context) as tx:
@@ -131,7 +132,7 @@ def number_for_device(context: Context) -> int:
         InvalidArgument: the policy allows no more devices.
         NotRegistered: there is no list yet.
     """
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         listed = require_held(context, tx).list
         _require_room(context, listed)
         return _free_number(find_own_account(tx) or OwnAccountRecord(), listed)
@@ -185,7 +186,7 @@ def add_device(
 def require_other_device(context: Context, device: int) -> None:
     """Check that a device can be taken out of the list; raises as `unlink_device`."""
     require_whole_number("device", device, PRIMARY, MAX_DEVICE)
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         _require_other(context, tx, device)
 
 

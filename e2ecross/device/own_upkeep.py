@@ -18,6 +18,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.transactions import reading_transaction, stripe_transaction
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import PRIMARY
@@ -56,7 +57,7 @@ class ListToPublish(NamedTuple):
 
 def list_to_publish(context: Context) -> ListToPublish | None:
     """Return the own list, if this device signs it and the back end may not have it."""
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         if not _is_waiting(context, tx):
             return None
     with WitnessedTransaction(context) as tx:
@@ -69,7 +70,7 @@ def list_to_publish(context: Context) -> ListToPublish | None:
 
 def note_list_published(context: Context, seq: int) -> None:
     """Note that the back end has the list of a number, if that is still the newest one."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         own, listed = find_own_account(tx), find_list(tx, context.address.user_id)
         if own is not None and listed is not None and listed.seq == seq:
             put_own_account(tx, replace(own, published=True))
@@ -77,7 +78,7 @@ def note_list_published(context: Context, seq: int) -> None:
 
 def note_list_unpublished(context: Context) -> None:
     """Note that the back end may have lost the list: it was registered at anew."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         own = find_own_account(tx)
         if own is not None and own.published:
             put_own_account(tx, replace(own, published=False))
@@ -85,7 +86,7 @@ def note_list_unpublished(context: Context) -> None:
 
 def must_reset(context: Context) -> bool:
     """Tell whether this is device 1 of an account that was restored, whose list waits for that."""
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         own = find_own_account(tx)
         return own is not None and own.must_reset
 
@@ -101,7 +102,7 @@ def _is_waiting(context: Context, tx: Transaction) -> bool:
 
 def find_new_devices(context: Context) -> dict[int, PublicKey]:
     """Return the keys (33 bytes) by number of devices that are not known to have published any."""
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         own, listed = find_own_account(tx), find_list(tx, context.address.user_id)
         if own is None or listed is None or own.must_reset or own.conflict:
             return {}
@@ -111,7 +112,7 @@ def find_new_devices(context: Context) -> dict[int, PublicKey]:
 
 def note_has_keys(context: Context, device: int) -> None:
     """Note that a device that was linked has published keys, and was told what it has to know."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         own = find_own_account(tx) or OwnAccountRecord()
         left = tuple(new for new in own.new_devices if new.device != device)
         put_own_account(tx, replace(own, new_devices=left))
@@ -122,14 +123,14 @@ def note_has_keys(context: Context, device: int) -> None:
 
 def is_own_list_expired(context: Context) -> bool:
     """Tell whether others send to device 1 alone, because the own list is too old."""
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         return _is_expired(context, tx)
 
 
 def tell_expired(context: Context) -> None:
     """Tell the app if the own list is too old, once for each list."""
     user = context.address.user_id
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         own, listed = find_own_account(tx) or OwnAccountRecord(), find_list(tx, user)
         if listed is None or own.expired_seq == listed.seq or not _is_expired(context, tx):
             return

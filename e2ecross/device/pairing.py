@@ -11,6 +11,7 @@ from e2ecross.device.own_list import add_device, number_for_device
 from e2ecross.protocol.link_sealing import require_time
 from e2ecross.protocol.linking import PrimaryAnswered, PrimaryOffered, begin_primary
 from e2ecross.state.context import Context
+from e2ecross.state.transactions import stripe_transaction
 from e2ecross.wire.device_list import SignedDeviceList
 
 __all__ = ["check_time", "confirm_device", "offer_device", "take_answer"]
@@ -30,7 +31,7 @@ def offer_device(context: Context, code: str) -> PrimaryOffered:
         RemoteError: it is no code.
     """
     number = number_for_device(context)
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         own = require_held(context, tx).list
     return begin_primary(code, own, number, context.entropy, context.clock())
 

@@ -9,7 +9,6 @@ Rules:
 - The last-resort Kyber prekey is made, replaced and deleted together with the signed prekey.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -19,15 +18,14 @@ from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import sign
+from e2ecross.device.expiring import date_shelves
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.protocol.prekeys import (
     one_time_prekeys_to_add,
     require_free_ids,
     rotation_is_due,
 )
-from e2ecross.state.blob_ends import date_openable
 from e2ecross.state.context import Context, require_device, save_device
-from e2ecross.state.delivered import date_delivered
 from e2ecross.state.epoch import WitnessedTransaction, count_operation
 from e2ecross.state.prekey_store import (
     OwnKyberPrekey,
@@ -45,10 +43,7 @@ from e2ecross.state.prekey_store import (
     require_signed_prekey,
 )
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
-from e2ecross.state.receipts import date_receipts
-from e2ecross.state.retry_budget import date_attempts
-from e2ecross.state.sent import date_sent
-from e2ecross.state.sent_ids import date_ids
+from e2ecross.state.transactions import stripe_transaction
 from e2ecross.state.upkeep import (
     MAX_STORED_PREKEYS,
     note_made,
@@ -177,7 +172,7 @@ def plan_publication(context: Context, left: int) -> int | None:
         that waits; None if nothing is to be published.
     """
     policy, now_ms = context.policy, context.clock()
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         record = require_device(tx)
         is_due = needs_rotation(context, tx, record) or record.replaces_prekeys
         waits = bool(read_publication(tx))
@@ -187,13 +182,7 @@ def plan_publication(context: Context, left: int) -> int | None:
             delete_expired_prekeys(tx, now_ms, policy.signed_prekey_kept_ms)
         allowed = prekeys_allowed(tx, policy, now_ms)
         # Here because it is done again and again, and needs no transaction of its own.
-        with suppress(RecordCorrupted):  # whoever looks for something there says so
-            date_ids(tx, now_ms)
-            date_sent(tx, policy, now_ms)
-            date_delivered(tx, policy, now_ms)
-            date_attempts(tx, now_ms)
-            date_receipts(tx, now_ms)
-            date_openable(tx, now_ms)
+        date_shelves(tx, policy, now_ms)
     target = policy.one_time_prekeys_target
     add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
     if record.replaces_prekeys:  # of those that are left the private halves are gone
@@ -259,7 +248,7 @@ def take_back_publication(context: Context, published: PublishedKeys) -> bool:
     Returns:
         Whether it was taken back, so that a smaller one can be made.
     """
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         device = require_device(tx)
         note_refused(tx, context.clock())
         if not published.one_time_prekeys or read_publication(tx) != published.encode():
@@ -280,7 +269,7 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
     """
     require_type("published", published, PublishedKeys)
     encoded = published.encode()
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         device = require_device(tx)
         waiting = read_publication(tx)
         if not waiting:

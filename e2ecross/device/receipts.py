@@ -39,7 +39,8 @@ from e2ecross.state.receipts import (
     note_sent,
     was_sent,
 )
-from e2ecross.stores.base import Transaction
+from e2ecross.state.transactions import own_view, some_stripes, stripe_transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import AnyContent, Bytes, Framed, Media, Options, Receipt, Text, Typing
@@ -109,7 +110,7 @@ def note_read(context: Context, tx: Transaction, messages: Iterable[Message], no
     Args:
         context: of the device.
         tx: the transaction that tells the other own devices.
-        messages: as they were handed over.
+        messages: as they were handed over; of senders of one stripe.
         now_ms: milliseconds since 1970.
     """
     if not context.policy.send_read_receipts:
@@ -162,28 +163,47 @@ def _note(
         receipt = DueReceipt(now_ms + after_ms, user, message_id, what, group_id)
         if not was_sent(tx, receipt, now_ms):
             found.append(receipt)
-            context.live.note_receipt(receipt.due_at_ms)
+            context.live.note_receipt(receipt.due_at_ms, context.stripe_of(user))
     live = context.live
     if found:
-        there = count_due(tx) if live.receipts_due is None else live.receipts_due
-        live.receipts_due = note_due(tx, found, there)
+        stripe = context.stripe_of(found[0].user)  # of all of them
+        there = live.receipts_due.get(stripe)
+        live.receipts_due[stripe] = note_due(tx, found, count_due(tx) if there is None else there)
 
 
 # --- How it leaves --------------------------------------------------------------------------
 
 
-def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
+def put_receipts(context: Context, *, is_thorough: bool = False) -> list[int]:
     """Put the receipts that are due into the outbox.
 
     Args:
         context: of the device.
         is_thorough: look also where nothing is known to be due.
+
+    Returns:
+        The stripes where something may have been put there.
     """
-    now_ms, live = context.clock(), context.live
-    next_ms = live.receipts_at_ms
-    if not is_thorough and next_ms is not None and 0 < next_ms - now_ms <= _LOOK_MS:
-        return
-    with context.store.transaction() as tx:
+    now_ms = context.clock()
+    stripes = list(_stripes_due(context, now_ms, is_thorough=is_thorough))
+    for stripe in stripes:
+        _put_of_stripe(context, stripe, now_ms)
+    return stripes
+
+
+def _stripes_due(context: Context, now_ms: int, *, is_thorough: bool) -> Iterable[int]:
+    """Return the stripes where something may be due."""
+    known = context.live.receipts_at_ms
+    later = {stripe for stripe, at_ms in known.items() if 0 < at_ms - now_ms <= _LOOK_MS}
+    if not context.store.stripes:
+        return (0,) if is_thorough or 0 not in later else ()
+    due = known.keys() - later
+    return sorted(due.union(some_stripes(context, Table.RECEIPTS)) if is_thorough else due)
+
+
+def _put_of_stripe(context: Context, stripe: int, now_ms: int) -> None:
+    live = context.live
+    with stripe_transaction(context, stripe) as tx:
         later: list[DueReceipt] = []
         parts: dict[tuple[UserId, int, bytes], list[DueReceipt]] = {}
         for receipt in list_due(tx):
@@ -195,10 +215,14 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
                 parts.setdefault(about, []).append(receipt)
         for (user, what, group_id), due in parts.items():
             later += _put(context, tx, user, what, group_id, due, now_ms)
+    if stripe and not later:
+        live.receipts_at_ms.pop(stripe, None)
+        live.receipts_due.pop(stripe, None)
+        return
     # What has to wait although it is due is not looked at with each call.
     next_ms = min((each.due_at_ms for each in later), default=now_ms + _LOOK_MS)
-    live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
-    live.receipts_due = len(later)
+    live.receipts_at_ms[stripe] = max(next_ms, now_ms + _LEAST_MS)
+    live.receipts_due[stripe] = len(later)
 
 
 def _put(
@@ -221,7 +245,8 @@ def _put(
     ids = sorted(by_id)
     groups = [ids[at : at + MAX_RECEIPT_IDS] for at in range(0, len(ids), MAX_RECEIPT_IDS)]
     allowed = context.live.spend_receipts(user, len(groups), now_ms)
-    devices += _devices(context, tx, context.address.user_id, None, now_ms)
+    if not tx.stripe_count():  # else no other own device hears of what is sent
+        devices += _devices(context, tx, context.address.user_id, None, now_ms)
     for group in groups[:allowed]:
         receipt = Receipt(what, tuple(group), group_id)
         message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
@@ -245,8 +270,8 @@ def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple
         on: is typing; else no more.
 
     Returns:
-        The epoch to tell the back end, and envelopes; none where it may not be told, or no device
-        can be.
+        The epoch to tell the back end, of the contact's stripe, and envelopes; none where it may
+        not be told, or no device can be.
 
     Raises:
         NotInGroup: the group is not known here.
@@ -256,7 +281,8 @@ def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple
     now_ms, content = context.clock(), Typing(on, group_id)
     if Capability.TYPING not in context.policy.capabilities:
         return 0, envelopes
-    with WitnessedTransaction(context) as tx:
+    stripe = 0 if isinstance(to, GroupId) else context.stripe_of(to)
+    with WitnessedTransaction(context, stripe) as tx:
         devices = [
             device
             for user in _told_of_typing(context, tx, to)
@@ -264,7 +290,8 @@ def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple
         ]
         if not devices or not context.live.may_tell_typing(to, now_ms):
             return 0, envelopes
-        own, carried = find_account(tx, context.address.user_id), carried_list(context, tx)
+        own = find_account(own_view(context, tx), context.address.user_id)
+        carried = carried_list(context, tx)
         message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         for device in devices:
             saying = Saying(hints_by(own, find_account(tx, device.user_id)), None, carried)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NotRegistered
 from e2ecross.state.context import Context, require_device, save_device
+from e2ecross.state.transactions import reading_transaction, stripe_transaction
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = [
@@ -53,7 +54,7 @@ class Registration(Secret):
 def prepare_token(context: Context) -> Registration:
     """Return the token to register with, drawn and kept when there is none."""
     token = Token(context.entropy.bytes(TOKEN_BYTES))
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         record = require_device(tx)
         if record.backend_token:
             token = Token(record.backend_token)
@@ -64,7 +65,7 @@ def prepare_token(context: Context) -> Registration:
 
 def note_registered(context: Context) -> None:
     """Note that the back end has accepted the token, and keys have been published."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         save_device(tx, replace(require_device(tx), registered=True, replaced_token=b""))
 
 
@@ -74,7 +75,7 @@ def read_token(context: Context) -> Token:
     Raises:
         NotRegistered: it has none yet.
     """
-    with context.store.transaction() as tx:
+    with reading_transaction(context) as tx:
         token = Token(require_device(tx).backend_token)
     if not token.value:
         raise NotRegistered("this device is not registered at the back end: call register")
@@ -86,5 +87,6 @@ def may_send_offline(context: Context) -> bool:
 
     Not in a restored store: nothing counts what it sends before it has the back end's number.
     """
-    with context.store.transaction() as tx:
+    # Of one stripe, where there are some: others need not wait for what is only read.
+    with reading_transaction(context) as tx:
         return not require_device(tx).adopts_epoch

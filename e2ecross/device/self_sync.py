@@ -15,6 +15,7 @@ from typing import Final
 
 from e2ecross.address import MAX_DEVICE, Address, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
+from e2ecross.device.deciding import decision_transaction
 from e2ecross.device.device_lists import targets_of
 from e2ecross.device.own_list import count_change, put_name
 from e2ecross.device.receipts import note_read
@@ -30,6 +31,7 @@ from e2ecross.state.inbox import erase_in_inbox
 from e2ecross.state.inbox_erasure import find_once
 from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
+from e2ecross.state.transactions import group_by_stripe, own_view, stripe_transaction
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.capabilities import announced_by
@@ -81,7 +83,7 @@ def put_pins(context: Context, device: int) -> None:
         context: of device 1.
         device: the number of the other one.
     """
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         pins = heapq.nlargest(_MAX_ACCOUNTS, _walk_pins(context, tx), key=lambda each: each[0])
         for start in range(0, len(pins), _PINS_AT_ONCE):
             part = pins[start : start + _PINS_AT_ONCE]
@@ -93,7 +95,7 @@ def put_pin(context: Context, tx: Transaction, address: Address) -> None:
 
     Args:
         context: of the device; nothing is told by another than device 1.
-        tx: the transaction that has accepted or verified it.
+        tx: the transaction that has accepted or verified it; see `decision_transaction`.
         address: whose it is; another than device 1 stands for itself alone, and nothing is told.
     """
     user = address.user_id
@@ -114,8 +116,11 @@ def mark_read(context: Context, messages: Iterable[Message]) -> None:
     for message in listed:
         require_type("messages", message, Message)
     read = [message for message in listed if not message.view_once]
-    with context.store.transaction() as tx:
-        _mark_read(context, tx, read)
+    users = [message.sender.user_id for message in read]
+    for of_stripe in group_by_stripe(context, users).values():
+        part = [message for message in read if message.sender.user_id in of_stripe]
+        with decision_transaction(context, of_stripe[0]) as view:
+            _mark_read(context, view, part)
 
 
 def mark_opened(context: Context, message: Message) -> None:
@@ -126,7 +131,7 @@ def mark_opened(context: Context, message: Message) -> None:
     require_type("message", message, Message)
     if not message.view_once or message.sender.user_id == context.address.user_id:
         raise InvalidArgument("message must be one that others have sent to be viewed once")
-    with context.store.transaction() as tx:
+    with decision_transaction(context, message.sender.user_id) as tx:
         number = find_once(tx, message.sender, message.message_id)
         if number is not None:
             erase_in_inbox(context, tx, number)
@@ -156,7 +161,7 @@ def share_history(context: Context, device: int, messages: Iterable[Message]) ->
     if context.address.device != PRIMARY:
         raise NotPrimary("only device 1 of an account hands history on to another one")
     for start in range(0, len(parts), _COMMITTED_AT_ONCE):
-        with context.store.transaction() as tx:
+        with stripe_transaction(context) as tx:
             _require_new(context, tx, device)
             for part in parts[start : start + _COMMITTED_AT_ONCE]:
                 _put(context, tx, [_own(context, device)], History(tuple(part)))
@@ -170,7 +175,7 @@ def request_leave(context: Context) -> None:
     """
     if context.address.device == PRIMARY:
         raise InvalidArgument("device 1 is the account's own: only another device can leave it")
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         request = DeviceRequest(unlink=True, capabilities=b"")
         _put(context, tx, [_own(context, PRIMARY)], request)
 
@@ -181,7 +186,7 @@ def announce_capabilities(context: Context) -> None:
     At most four times a day; until the new list has come it is asked for again.
     """
     number = context.address.device
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         listed = find_list(tx, context.address.user_id)
         entry = None if listed is None else listed.find(number)
         capabilities = announced_by(context.policy.capabilities, groups=not context.store.stripes)
@@ -212,8 +217,10 @@ def note_seen(context: Context, tx: Transaction, device: int, now_ms: int) -> No
 def _put(
     context: Context, tx: Transaction, devices: Iterable[Address], content: ControlContent
 ) -> None:
+    """Put what own devices are told into the outbox."""
+    view = own_view(context, tx)
     for device in devices:
-        put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), content)
+        put_control(view, device, context.entropy.bytes(MESSAGE_ID_BYTES), content)
 
 
 def _own(context: Context, device: int) -> Address:
@@ -228,11 +235,11 @@ def _other_devices(context: Context, tx: Transaction) -> Sequence[Address]:
 def _walk_pins(context: Context, tx: Transaction) -> Iterator[tuple[int, Pin]]:
     """Walk over when keys of accounts were first seen, and those keys."""
     own = context.address.user_id
-    for place in tx.partitions(Table.REMOTE_IDENTITIES):
+    for stripe, place, _, _ in tx.scan_all(Table.REMOTE_IDENTITIES):
         address = address_from_key(place)
         if address.device != PRIMARY or address.user_id == own:
             continue
-        identity = find_identity(tx, address)
+        identity = find_identity(tx.at(stripe), address)
         # Nobody has met who was only asked for a message that could not be read.
         if identity is not None and not identity.asked_at_ms:
             pin = Pin(address.user_id, identity.identity_key, identity.verified)

@@ -9,15 +9,23 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address, UserId
-from e2ecross.errors import MailboxFull, RecordCorrupted, UntrustedIdentity, remote_error_from_code
+from e2ecross.errors import (
+    MailboxFull,
+    RecordCorrupted,
+    RestoredStore,
+    StoreError,
+    UntrustedIdentity,
+    remote_error_from_code,
+)
 from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
+from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.in_flight import file_all
 from e2ecross.state.inbox import put_not_asked, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
@@ -36,6 +44,7 @@ from e2ecross.state.outbox import (
 from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
 from e2ecross.state.sent import find_conversation, find_kept, forget_content, forget_copy
 from e2ecross.state.sent_ids import find_copies, find_own_copies_id, forget_id, note_copies
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import GroupRetryRequest, RetryRequest
@@ -51,6 +60,7 @@ __all__ = [
     "repair",
     "report",
     "settle",
+    "settling_transaction",
     "take_back",
 ]
 
@@ -74,7 +84,12 @@ class Result:
 
 
 def file_in_flight(context: Context, tx: Transaction) -> None:
-    """Put what was left in flight into the lanes; the app hears of what is lost."""
+    """Put what was left in flight into the lanes; the app hears of what is lost.
+
+    In a store with stripes everything is in a lane.
+    """
+    if tx.stripe_count():
+        return
     for _ in range(file_all(tx)):
         user = context.address.user_id  # whose contact it was for is lost with the row
         put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code))
@@ -86,7 +101,7 @@ def repair(context: Context, lane: Lane) -> bool:
     Returns:
         Whether there were any.
     """
-    with context.store.transaction() as tx:
+    with peer_transaction(context, lane.recipient.user_id) as tx:
         is_rebuilt = rebuild_lane(tx, lane)
         damaged = repair_lane(tx, lane)
         now_ms = context.clock()
@@ -104,7 +119,7 @@ def repair(context: Context, lane: Lane) -> bool:
 
 def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
     """Let a lane wait until the user has decided about an identity key (33 bytes)."""
-    with context.store.transaction() as tx:
+    with peer_transaction(context, lane.recipient.user_id) as tx:
         hold(context, tx, lane, identity_key)
 
 
@@ -174,14 +189,44 @@ def settle(
     *,
     blocked: Iterable[tuple[Lane, str]] = (),
 ) -> None:
-    """Note what became of what was deposited; one transaction.
+    """Note what became of what was deposited; one transaction for each stripe.
+
+    Each stripe is first held against what the back end was told of it. What fails with one of
+    several touches no other.
 
     Args:
         context: of the device.
         results: what the back end has taken or refused for good.
         blocked: lanes that go on later, and the code of the error that they wait to pass.
+
+    Raises:
+        RestoredStore: the back end knows more of a stripe.
+        StoreError: a stripe cannot be read or written; the first reason.
     """
-    with context.store.transaction() as tx:
+    parts: dict[int, tuple[list[Result], list[tuple[Lane, str]]]] = {}
+    for result in results:
+        stripe = context.stripe_of(result.waiting.lane.recipient.user_id)
+        parts.setdefault(stripe, ([], []))[0].append(result)
+    for lane, code in blocked:
+        stripe = context.stripe_of(lane.recipient.user_id)
+        parts.setdefault(stripe, ([], []))[1].append((lane, code))
+    errors: list[StoreError] = []
+    for stripe, part in sorted(parts.items(), key=lambda each: each[0]):
+        try:
+            _settle_in_stripe(context, stripe, *part)
+        except StoreError as error:
+            errors.append(error)
+    if errors:
+        raise min(errors, key=lambda error: not isinstance(error, RestoredStore))
+
+
+def _settle_in_stripe(
+    context: Context,
+    stripe: int,
+    results: Sequence[Result],
+    blocked: Sequence[tuple[Lane, str]],
+) -> None:
+    with settling_transaction(context, stripe) as tx:
         for result in results:
             if not result.code:
                 remove_waiting(tx, result.waiting)
@@ -193,6 +238,16 @@ def settle(
                 block_lane(tx, lane, code)
 
 
+def settling_transaction(context: Context, stripe: int) -> AbstractContextManager[Transaction]:
+    """Begin the transaction in which a stripe gets to know what became of a deposit.
+
+    Where there are many stripes it is held against what the back end was told of it before.
+    """
+    if context.store.stripes:
+        return WitnessedTransaction(context, stripe)
+    return context.store.transaction()
+
+
 def take_back(context: Context, address: Address, message_id: bytes, *, is_told: bool) -> None:
     """Forget a message (16 bytes of id) that waits for a full mailbox.
 
@@ -202,7 +257,7 @@ def take_back(context: Context, address: Address, message_id: bytes, *, is_told:
         message_id: of the message.
         is_told: whether an exception is all that its caller needs.
     """
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         number = find_message(tx, address, message_id)
         if number is not None:
             lane = Lane(LaneName.MESSAGES, address)

@@ -11,6 +11,7 @@ from e2ecross.address import Address, Recipient
 from e2ecross.arguments import require_bytes
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.device.accepting import follow_identity, forget_unlisted, stands_for
+from e2ecross.device.deciding import decision_transaction
 from e2ecross.device.recipient import recipient_address
 from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
@@ -20,6 +21,7 @@ from e2ecross.state import trust
 from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.session_store import send_to_identity
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores.base import Transaction
 
 __all__ = [
@@ -34,7 +36,7 @@ __all__ = [
 def read_identity(context: Context, user: Recipient) -> trust.RemoteIdentity | None:
     """See `Device.remote_identity`."""
     address = recipient_address(user, "address")
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         return trust.find_identity(tx, primary_of(tx, address))
 
 
@@ -45,7 +47,7 @@ def accept_identity(context: Context, user: Recipient, identity_key: bytes) -> N
         key = decode_public_key(identity_key)
     except InvalidKey as error:
         raise InvalidArgument(f"identity_key is not acceptable: {error}") from error
-    with context.store.transaction() as tx:
+    with decision_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         _require_not_own_account(context, tx, trusted, key)
         trust.accept_identity(tx, trusted, key, context.clock())
@@ -56,7 +58,7 @@ def accept_identity(context: Context, user: Recipient, identity_key: bytes) -> N
 def reject_identity(context: Context, user: Recipient, identity_key: bytes) -> None:
     """See `Device.reject_identity`."""
     address = _checked(user, identity_key)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         waits = [drop_waiting(context, tx, device, identity_key) for device in stands_for(trusted)]
         if trust.require_identity(tx, trusted).pending_key is not None or not any(waits):
@@ -68,7 +70,7 @@ def reject_identity(context: Context, user: Recipient, identity_key: bytes) -> N
 def mark_verified(context: Context, user: Recipient, identity_key: bytes) -> None:
     """See `Device.mark_verified`."""
     address = _checked(user, identity_key)
-    with context.store.transaction() as tx:
+    with decision_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         trust.mark_verified(tx, trusted, identity_key)
         put_pin(context, tx, trusted)
@@ -77,7 +79,7 @@ def mark_verified(context: Context, user: Recipient, identity_key: bytes) -> Non
 def make_number(context: Context, user: Recipient) -> SafetyNumber:
     """See `Device.safety_number`."""
     address = recipient_address(user, "address")
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         identity = trust.require_identity(tx, primary_of(tx, address))
     return make_safety_number(
         context.address.user_id,

@@ -7,8 +7,9 @@ Rules:
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.device.settling import file_in_flight, give_up
 from e2ecross.errors import ContentRefused, RecordCorrupted, UntrustedIdentity
 from e2ecross.state.accounts import find_account, primary_of
+from e2ecross.state.consent import read_token
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.group_outbox import GroupWaiting, walk_group_outbox
@@ -47,13 +49,14 @@ from e2ecross.state.sent import (
 )
 from e2ecross.state.sent_ids import find_copies
 from e2ecross.state.sent_to_groups import is_group_id
+from e2ecross.state.transactions import peer_transaction, stripe_transaction
 from e2ecross.state.trust import (
     RemoteIdentity,
     find_identity,
     note_asked,
     require_accepted_account,
 )
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import AnyContent, Resent
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.group import GroupId
@@ -70,7 +73,7 @@ __all__ = [
     "next_lanes",
     "next_of_lane",
     "note_stranger",
-    "read_epoch_to_tell",
+    "read_epochs_to_tell",
     "read_held_key",
 ]
 
@@ -112,18 +115,24 @@ def find_posted(
         For each where it waits, in its lane by now. Or True: the back end has it. Or False: it is
         given up; who has found that out has left a notice, if no other device has a copy.
     """
-    now_ms, found = context.clock(), list[Waiting | bool]()
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for conversation, message_id, waiting in copies:
-            address = waiting.lane.recipient
-            number = find_message(tx, address, waiting.message_id)
-            if number is None:
-                found.append(_was_taken(tx, conversation, message_id, address, now_ms))
-            else:
-                found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
-    return found
+    now_ms, found = context.clock(), dict[int, Waiting | bool]()
+    places: dict[int, list[int]] = {}
+    for place, (_, _, waiting) in enumerate(copies):
+        stripe = context.stripe_of(waiting.lane.recipient.user_id)
+        places.setdefault(stripe, []).append(place)
+    for stripe, part in sorted(places.items()):
+        with leftovers.going(stripe) as forget, stripe_transaction(context, stripe) as tx:
+            forget(tx)
+            file_in_flight(context, tx)
+            for place in part:
+                conversation, message_id, waiting = copies[place]
+                address, copy_id = waiting.lane.recipient, waiting.message_id
+                number = find_message(tx, address, copy_id)
+                if number is None:
+                    found[place] = _was_taken(tx, conversation, message_id, address, now_ms)
+                else:
+                    found[place] = Waiting(waiting.lane, number, copy_id, waiting.envelope)
+    return [found[place] for place in range(len(copies))]
 
 
 def _was_taken(
@@ -193,14 +202,17 @@ def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
     where that is refused. Copies for the own account wait for those for others, and hold up none of
     what is behind them.
     """
-    with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
+    stripe = context.stripe_of(lane.recipient.user_id)
+    with WitnessedTransaction(context, stripe) as tx:  # nothing leaves before the witness knows
         record = read_lane(tx, lane)
         if record is None or record.untrusted_key:
             return []
         found = walk_lane(tx, lane)
         if lane.recipient.user_id == context.address.user_id:
             found = (waiting for waiting in found if _is_due(context, tx, waiting))
-        return list(islice(found, 1 if record.code else limit))
+        items = list(islice(found, 1 if record.code else limit))
+        consent = read_token(tx, lane.recipient.user_id, context.clock()) if items else b""
+        return [replace(waiting, consent=consent) for waiting in items] if consent else items
 
 
 def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
@@ -223,15 +235,18 @@ def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
 
 def read_held_key(context: Context, lane: Lane) -> bytes:
     """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
-    with context.store.transaction() as tx:
+    with peer_transaction(context, lane.recipient.user_id) as tx:
         record = read_lane(tx, lane)
         return b"" if record is None else record.untrusted_key
 
 
-def read_epoch_to_tell(context: Context) -> int:
-    """Return the epoch to tell the back end with what is deposited."""
-    with WitnessedTransaction(context) as tx:
-        return read_epoch(tx)
+def read_epochs_to_tell(context: Context, lanes: Iterable[Lane]) -> dict[int, int]:
+    """Return by stripe the epoch to tell the back end with what is deposited of lanes."""
+    epochs: dict[int, int] = {}
+    for stripe in sorted({context.stripe_of(lane.recipient.user_id) for lane in lanes}):
+        with WitnessedTransaction(context, stripe) as tx:
+            epochs[stripe] = read_epoch(tx)
+    return epochs
 
 
 def encrypt_waiting(
@@ -252,7 +267,7 @@ def encrypt_waiting(
         LocalError: there is no session to send with.
     """
     address = waiting.lane.recipient
-    with WitnessedTransaction(context) as tx:
+    with WitnessedTransaction(context, context.stripe_of(address.user_id)) as tx:
         now_ms = context.clock()
         current = find_waiting(tx, waiting)
         if current is None or current.envelope is not None:  # another thread was faster
@@ -297,7 +312,7 @@ def note_stranger(context: Context, address: Address) -> None:
 
     A list of the devices of its account may have come meanwhile: nothing authentic has.
     """
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         if find_identity(tx, address) is not None:
             note_asked(tx, address, context.clock())
 
@@ -323,16 +338,21 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
 def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
-    with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for lane in list_lanes(tx):
-            if lane.name is LaneName.MESSAGES:
-                try:
-                    found += _pending_of_lane(context, tx, lane)
-                except RecordCorrupted:
-                    found += _pending_of_damaged(context, tx, lane)
-        found += _pending_in_groups(context, tx)
+    stripes = context.store.stripes_with(Table.OUTBOX) if context.store.stripes else (0,)
+    for stripe in stripes:
+        with (
+            leftovers.going(stripe, writes=False) as forget,
+            stripe_transaction(context, stripe) as tx,
+        ):
+            forget(tx)
+            file_in_flight(context, tx)
+            for lane in list_lanes(tx):
+                if lane.name is LaneName.MESSAGES:
+                    try:
+                        found += _pending_of_lane(context, tx, lane)
+                    except RecordCorrupted:
+                        found += _pending_of_damaged(context, tx, lane)
+            found += _pending_in_groups(context, tx)
     return found
 
 

@@ -19,6 +19,7 @@ from e2ecross.errors.backend import (
 )
 from e2ecross.errors.local import (
     AttachmentTooLarge,
+    ConsentMissing,
     ContentRefused,
     DevicesConflict,
     FleetUnsupported,
@@ -87,6 +88,7 @@ __all__ = [
     "BackendRefused",
     "BlobGone",
     "CommitUnknown",
+    "ConsentMissing",
     "ContentRefused",
     "DecodeError",
     "DeviceExists",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from e2ecross.errors.root import E2ECrossError
 
 __all__ = [
+    "ConsentMissing",
     "ContentRefused",
     "DevicesConflict",
     "GroupRefused",
@@ -149,6 +150,30 @@ class FleetUnsupported(LocalError):
     """It cannot be done in a store with stripes, which many workers share."""
 
     code = "fleet_unsupported"
+
+
+class ConsentMissing(LocalError):
+    """The recipient has not granted a message with this purpose now; nothing was sent.
+
+    It has granted none, has taken it back, its grant is over or is for other purposes, or was used
+    up for this day (UTC).
+
+    Attributes:
+        user: the account (`e2ecross.UserId`).
+        purpose: of the message, 1 to 4.
+    """
+
+    code = "consent_missing"
+
+    # `Any`, because `UserId` stands above this module and may not be imported here.
+    def __init__(self, user: Any, purpose: int) -> None:  # noqa: ANN401
+        """Name the account and the purpose."""
+        super().__init__(
+            f"{user} has granted no message of purpose {purpose} now, or no more for this day: "
+            f"wait for a grant of the account, or for tomorrow"
+        )
+        self.user = user
+        self.purpose = purpose
 
 
 class LossyContent(LocalError):

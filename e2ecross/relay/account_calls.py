@@ -14,6 +14,7 @@ from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import devices, directory, link_boxes
 from e2ecross.relay.calls import hand_out
 from e2ecross.relay.database import Connection
+from e2ecross.relay.epochs import read_epochs, record_own_epoch
 from e2ecross.relay.relay_file import RelayFile
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire import call_arguments as arguments
@@ -55,7 +56,7 @@ class AccountCalls(RelayFile):
 
         def work(connection: Connection) -> None:
             directory.require_holder(connection, published.address, token)
-            directory.record_epoch(connection, published.address, epoch)
+            record_own_epoch(connection, published.address, epoch, self._limits)
             directory.publish(connection, published, self._limits, epoch, replace)
 
         self._database.write(work, published.address)
@@ -92,14 +93,14 @@ class AccountCalls(RelayFile):
 
         def work(connection: Connection) -> None:
             primary = devices.require_primary(connection, signed.list.user, token)
-            directory.record_epoch(connection, primary, epoch)
+            record_own_epoch(connection, primary, epoch, self._limits)
             devices.publish(connection, signed, companions, self._limits, self._clock())
 
         self._database.write(work, signed.list.user)
 
     @forgets_secrets
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
-        """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
+        """Return by stripe the highest epoch that the device has told; of stripe 0 at least 0.
 
         Raises:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
@@ -109,7 +110,7 @@ class AccountCalls(RelayFile):
 
         def work(connection: Connection) -> dict[int, int]:
             directory.require_holder(connection, address, token)
-            return {0: directory.epoch(connection, address)}
+            return {0: 0} | read_epochs(connection, address)
 
         return self._database.read(work)
 

@@ -12,7 +12,7 @@ Rules:
 The functions with a connection run inside a transaction of the caller.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -25,14 +25,24 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import devices, directory, mailbox
-from e2ecross.relay.database import Connection
+from e2ecross.relay.admitting import Admit, refuse_some
+from e2ecross.relay.database import Connection, Database
+from e2ecross.relay.epochs import epochs_of_holder, record_epochs
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 from e2ecross.wire.limits import TOKEN_BYTES
 
-__all__ = ["Batch", "DepositCall", "deposit_each", "read_call", "require_carried"]
+__all__ = [
+    "Batch",
+    "DepositCall",
+    "admitted",
+    "deposit_each",
+    "judge",
+    "read_call",
+    "require_carried",
+]
 
 _REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
 """What is said of an envelope; anything else is the state of the file, and passes."""
@@ -67,16 +77,18 @@ class Batch(NamedTuple):
     """Envelopes of one call.
 
     Attributes:
-        told: the sender's epoch, 0 if it does not tell.
+        told: epochs of the sender's store, by stripe.
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
-        refused: by place, why the others could not.
+        refused: by place, why the others could not; and who may not send to whom.
+        sender: of whom it was asked what may be sent; None: of nobody.
     """
 
-    told: int
+    told: dict[int, int]
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
     refused: dict[int, BackendError]
+    sender: Address | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self.envelopes)}>"
@@ -87,7 +99,7 @@ def read_call(call: DepositCall) -> Batch:
 
     Raises:
         InvalidArgument: something has the wrong type or length.
-        BackendRefused: too many envelopes, or too large together; or `epochs` tells of a fleet.
+        BackendRefused: too many envelopes, or too large together; or too many epochs.
     """
     require_bytes("token", call.token, TOKEN_BYTES)
     envelopes = arguments.require_envelopes(call.envelopes)
@@ -102,10 +114,39 @@ def read_call(call: DepositCall) -> Batch:
     return batch
 
 
+def judge(database: Database, admit: Admit | None, call: DepositCall, batch: Batch) -> Batch:
+    """Return a batch with what the service around the relay refuses of it.
+
+    Args:
+        database: says whose token it is.
+        admit: decides; None: everybody may.
+        call: what the relay was given.
+        batch: the envelopes of the call.
+
+    Raises:
+        NotRegistered: the token is not that of any sender in them.
+    """
+    if admit is None or not batch.decoded:
+        return batch
+    sender, _ = database.read(lambda connection: _holder(connection, call.token, batch.decoded, ()))
+    return admitted(admit, sender, call, batch)
+
+
+def admitted(admit: Admit, sender: Address, call: DepositCall, batch: Batch) -> Batch:
+    """The same of a device whose token it was just now."""
+    asked = {
+        place: (envelope.recipient, call.consents[place] if call.consents else b"")
+        for place, envelope in batch.decoded.items()
+        if envelope.sender == sender
+    }
+    refused = batch.refused | refuse_some(admit, sender, asked)
+    return batch._replace(refused=refused, sender=sender)
+
+
 def deposit_each(
     connection: Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
-    """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
+    """Put envelopes of one sender into mailboxes, in their order, and keep the epochs it tells.
 
     Args:
         connection: inside a writing transaction.
@@ -116,11 +157,14 @@ def deposit_each(
 
     Raises:
         NotRegistered: the token is not that of any sender in them.
+        BackendRefused: it tells epochs of too many stripes.
     """
     decoded, refused = batch.decoded, dict(batch.refused)
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
-    sender, epoch = _holder(connection, token, decoded)
+    sender, before = _holder(connection, token, decoded, batch.told)
+    if batch.sender not in (None, sender):  # nobody was asked of this one
+        raise directory.not_registered(batch.sender or sender)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     mailbox.drop_overdue(connection, limits, now_ms)
     own, users = sender.user_id, {sender.user_id}
@@ -132,11 +176,13 @@ def deposit_each(
                 f"the envelope is of {envelope.sender}, and the token that of {sender}"
             )
             continue
+        if place in refused and mailbox.was_taken(connection, envelope):
+            del refused[place]  # a repetition is taken, whatever was decided since
         user = envelope.recipient.user_id
         users.add(user)
         (for_own if user == own else for_others).append(place)
     into = _Into(connection, limits, now_ms)
-    _deposit_all(into, batch, for_others, refused)
+    _deposit_all(into, batch, [place for place in for_others if place not in refused], refused)
     for_nobody = _unheard(batch, for_others, refused)
     for place in for_own:
         reasons = for_nobody.get(decoded[place].message_id)
@@ -144,13 +190,8 @@ def deposit_each(
             refused[place] = _not_copied(reasons)
     _deposit_all(into, batch, [place for place in for_own if place not in refused], refused)
     # Whatever became of them: the ciphertexts have left the device.
-    if batch.told > epoch:
-        directory.record_epoch(connection, sender, batch.told)
-    return Deposited(
-        dict(sorted(refused.items())),
-        devices.seqs(connection, users),
-        {0: max(batch.told, epoch)},
-    )
+    record_epochs(connection, sender, batch.told, before, limits)
+    return Deposited(dict(sorted(refused.items())), devices.seqs(connection, users), before)
 
 
 def require_carried(size: int, limits: RelayLimits) -> None:
@@ -166,17 +207,17 @@ def require_carried(size: int, limits: RelayLimits) -> None:
 
 
 def _holder(
-    connection: Connection, token: bytes, decoded: dict[int, Envelope]
-) -> tuple[Address, int]:
-    """Return the sender that the token is of, and its epoch.
+    connection: Connection, token: bytes, decoded: dict[int, Envelope], stripes: Collection[int]
+) -> tuple[Address, dict[int, int]]:
+    """Return the sender that the token is of, and what it has told of these stripes before.
 
     One envelope of another does not decide over all.
     """
     senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
     for sender in senders:
-        epoch = directory.epoch_of_holder(connection, sender, token)
-        if epoch is not None:
-            return sender, epoch
+        before = epochs_of_holder(connection, sender, token, stripes)
+        if before is not None:
+            return sender, before
     raise directory.not_registered(senders[0])
 
 

@@ -38,12 +38,11 @@ from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
+    "NO_DIGEST",
     "claim",
     "devices",
     "devices_with_keys",
     "drop",
-    "epoch",
-    "epoch_of_holder",
     "hand_out_bundle",
     "holder",
     "is_held_under",
@@ -51,7 +50,6 @@ __all__ = [
     "is_registered",
     "not_registered",
     "publish",
-    "record_epoch",
     "replace_token",
     "require_holder",
     "token_sha256",
@@ -59,7 +57,7 @@ __all__ = [
 ]
 
 # Compared with when there is no account, so that its absence takes as long as a wrong token.
-_NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
+NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
 
 
 def is_registered(connection: Connection, address: Address) -> bool:
@@ -80,25 +78,8 @@ def is_holder(connection: Connection, address: Address, token: bytes) -> bool:
 def is_held_under(connection: Connection, address: Address, sha256: bytes) -> bool:
     """Tell whether this is the SHA-256 of the token of the address, 32 bytes."""
     digest = _token_digest(connection, address)
-    matches = hmac.compare_digest(digest or _NO_DIGEST, sha256)
+    matches = hmac.compare_digest(digest or NO_DIGEST, sha256)
     return matches and digest is not None
-
-
-def epoch_of_holder(connection: Connection, address: Address, token: bytes) -> int | None:
-    """Return the highest epoch that the address has told, if the token (32 bytes, secret) is its.
-
-    None: it is not, or nobody has claimed the address.
-    """
-    row = read_row(
-        connection,
-        "SELECT token_sha256, COALESCE(epoch, 0) FROM accounts LEFT JOIN epochs"
-        " ON epochs.address = accounts.address AND stripe = 0 WHERE accounts.address = ?",
-        (str(address),),
-        *(bytes, int),
-    )
-    digest, told = (_NO_DIGEST, 0) if row is None else row
-    matches = hmac.compare_digest(digest, token_sha256(token))
-    return told if matches and row is not None else None
 
 
 def holder(connection: Connection, token: bytes) -> str | None:
@@ -173,24 +154,6 @@ def devices_with_keys(connection: Connection, user: UserId) -> list[int]:
     """Return which devices of a user have published keys, in ascending order; see `devices`."""
     query = "SELECT address FROM accounts WHERE identity_key IS NOT NULL AND address >= ?"
     return _numbers(connection, user, query)
-
-
-def epoch(connection: Connection, address: Address) -> int:
-    """Return the highest epoch that a registered address has told, 0 if none."""
-    query = "SELECT epoch FROM epochs WHERE address = ? AND stripe = 0"
-    row = read_row(connection, query, (str(address),), int)
-    return 0 if row is None else row[0]
-
-
-def record_epoch(connection: Connection, address: Address, told: int) -> None:
-    """Keep what a registered address tells of its epoch, if it is the highest."""
-    if told:
-        connection.execute(
-            "INSERT INTO epochs (address, stripe, epoch) VALUES (?, 0, ?)"
-            " ON CONFLICT (address, stripe) DO UPDATE SET epoch = excluded.epoch"
-            " WHERE epochs.epoch < excluded.epoch",
-            (str(address), told),
-        )
 
 
 def publish(

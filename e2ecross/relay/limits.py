@@ -12,6 +12,7 @@ from typing import Final
 from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay.rows import MAX_NUMBER
+from e2ecross.wire.exchange import HIGHEST_STRIPE
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 
 __all__ = ["RelayLimits"]
@@ -62,6 +63,8 @@ class RelayLimits:
             a deposit that is repeated is not delivered again: one mailbox without its reserve.
         remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
             sender can be expected to repeat itself.
+        stripes: of how many stripes a device may tell its epochs: those of the usual store that
+            many workers share, 4,096, and that of the device itself.
         blob_bytes: one file, bytes: 4 GiB; at most 1 TiB.
         blobs_per_user_bytes: all files of one user, bytes, complete or not, each as large as it was
             begun: 16 GiB.
@@ -85,6 +88,7 @@ class RelayLimits:
     requester_window_ms: int = _DAY_MS
     remembered_messages: int = 10_000
     remembered_ms: int = 30 * _DAY_MS
+    stripes: int = 4_097
     blob_bytes: int = 4 * _GIB
     blobs_per_user_bytes: int = 16 * _GIB
     blobs_per_user: int = 45_000
@@ -97,6 +101,7 @@ class RelayLimits:
             "envelope_bytes": MAX_ENVELOPE_BYTES,
             "requester_window_ms": _MAX_MS,
             "remembered_ms": _MAX_MS,
+            "stripes": HIGHEST_STRIPE + 1,
             "blob_bytes": _MAX_BLOB_BYTES,
             "blob_kept_ms": _MAX_MS,
             "blob_part_kept_ms": _MAX_MS,

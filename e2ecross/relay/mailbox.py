@@ -41,6 +41,7 @@ __all__ = [
     "remove",
     "up_to_bytes",
     "waiting",
+    "was_taken",
 ]
 
 _FORGET_BATCH: Final = 100
@@ -118,6 +119,11 @@ def deposit(
             " VALUES (?, ?, ?, ?, ?, ?)",
             (recipient, sender, encoded, triple, now_ms, shared),
         )
+
+
+def was_taken(connection: Connection, envelope: Envelope) -> bool:
+    """Tell whether an envelope was deposited before, and is not forgotten."""
+    return _is_known(connection, str(envelope.recipient), _triple_sha256(envelope))
 
 
 def fetch(connection: Connection, address: Address, limit: int, after: int) -> list[Waiting]:

@@ -39,11 +39,12 @@ from e2ecross.arguments import (
 from e2ecross.errors import BackendRefused
 from e2ecross.relay import directory, mailbox
 from e2ecross.relay.account_calls import AccountCalls
+from e2ecross.relay.admitting import Admit
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
-from e2ecross.relay.copies import deposit_copies
+from e2ecross.relay.copies import deposit_copies, judge_copies
 from e2ecross.relay.database import Connection
-from e2ecross.relay.depositing import DepositCall, deposit_each, read_call
+from e2ecross.relay.depositing import DepositCall, deposit_each, judge, read_call
 from e2ecross.relay.holding import Hold, fetch_and_hold
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
@@ -88,6 +89,13 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
             published keys, epoch and waiting envelopes of the old holder are dropped, and with
             device 1 the account's list of devices and all others in it. By default the first to
             come gets an address, for good.
+        admit: decides who may send to whom. Called with the sender's address, the recipient's, and
+            the token of what that account has granted the sender (`ConsentGrant.token`: 32 bytes,
+            or empty), once for each envelope that is for another account, outside of any
+            transaction, after the sender's token was seen to be right; only `True` lets it in, else
+            it is refused with `BackendRefused`. If it raises, it is not let in either, and the
+            sender may try again (`BackendError`); the log gets the class of the exception. What is
+            sent into a group comes without tokens. By default everybody may.
         bell: rung for a mailbox after each commit that has put something into it, or removed
             something from it: what a device waits by (`e2ecross.service`).
         blob_dir: a folder for files beside messages (`e2ecross.BlobStore`), of this relay alone;
@@ -109,6 +117,7 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
         path: str | os.PathLike[str],
         *,
         authorise: Callable[[Address, bool, bytes], bool] | None = None,
+        admit: Admit | None = None,
         bell: Bell | None = None,
         blob_dir: str | os.PathLike[str] | None = None,
         limits: RelayLimits = DEFAULT_LIMITS,
@@ -116,10 +125,13 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
     ) -> None:
         authorise = _first_come if authorise is None else authorise
         require_callable("authorise", authorise)
+        if admit is not None:
+            require_callable("admit", admit)
         if bell is not None:
             require_methods("bell", bell, "ring")
         super().__init__(path, limits, clock, blob_dir)
         self._authorise = authorise
+        self._admit = admit
         self.bell = bell
 
     @forgets_secrets
@@ -179,24 +191,28 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
         has no room, and what comes after it for the same device; of a sender of whom few wait
         there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`). A repetition is taken,
         and changes nothing. A copy for the sender's own account is refused with `BackendRefused`
-        if there are copies under the same message id for others, and none of those is taken.
+        if there are copies under the same message id for others, and none of those is taken. What
+        `Relay(admit=...)` does not let in is refused, too.
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
             envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the envelopes, in their transaction.
-            consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
+            epochs: of the sender's store, by stripe, at most 1,024, each 0 to 2^63-1; under 0
+                where it has no stripes. Kept where they are the highest, whatever becomes of the
+                envelopes, in their transaction.
+            consents: none, or one for each envelope: the token of what its recipient has granted
+                the sender, 32 bytes, secret, or empty. For `Relay(admit=...)` alone.
 
         Returns:
             What was refused, by place. `seqs`: of the lists of devices of each recipient's account
-            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
-            under 0. Both are empty if nothing was an envelope, so that there was no sender.
+            and of the sender's, 0 for none. `epochs`: of the stripes that were told, the highest
+            that the sender had told before. Both are empty if nothing was an envelope, so that
+            there was no sender.
 
         Raises:
             NotRegistered: the token is not that of any sender in them; nothing was kept.
-            BackendRefused: too many, or too large together; or `epochs` tells of a fleet; nothing
-                was kept.
+            BackendRefused: too many, or too large together; or it tells epochs of too many
+                stripes (`RelayLimits.stripes`); nothing was kept.
         """
         [deposited] = self._deposit([DepositCall(token, envelopes, epochs, consents)])
         return deposited
@@ -215,27 +231,30 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
         Args:
             token: that of the sender, 32 bytes, secret.
             copies: an encoded `EnvelopeCopies`: 1 to 1,024 recipients, at most 262,144 bytes.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the copies, in their transaction.
+            epochs: of the sender's store, by stripe, at most 1,024, each 0 to 2^63-1; under 0
+                where it has no stripes. Kept where they are the highest, whatever becomes of the
+                copies, in their transaction.
 
         Returns:
             What was refused, by place. `seqs`: of the lists of devices of each recipient's account
-            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
-            under 0.
+            and of the sender's, 0 for none. `epochs`: of the stripes that were told, the highest
+            that the sender had told before.
 
         Raises:
             DecodeError: these are no copies.
             UnsupportedVersion: copies of a later version.
             NotRegistered: the token is not that of the sender.
-            BackendRefused: too large; or `epochs` tells of a fleet. In all cases nothing was kept.
+            BackendRefused: too large; or it tells epochs of too many stripes. In all cases nothing
+                was kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
         arguments.require_copies(copies)
         told, limits = arguments.require_told(epochs), self._limits
         decoded = EnvelopeCopies.decode(copies)
+        not_admitted = judge_copies(self._database, self._admit, token, decoded)
         deposited = self._database.write(
             lambda connection: deposit_copies(
-                connection, token, decoded, told, limits, self._clock()
+                connection, token, decoded, told, limits, self._clock(), not_admitted
             ),
             *decoded.recipients,
         )
@@ -325,7 +344,7 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
 
     def _deposit(self, calls: Sequence[DepositCall]) -> list[Deposited]:
         """Deposit for all callers in one transaction, or raise for one of them and for none."""
-        batches = [read_call(call) for call in calls]
+        batches = [judge(self._database, self._admit, call, read_call(call)) for call in calls]
         deposited = self._database.write(
             lambda connection: [
                 deposit_each(connection, call.token, batch, self._limits, self._clock())

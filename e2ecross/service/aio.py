@@ -170,6 +170,13 @@ class AsyncClient:
         receiving = partial(self.client.receive, limit)
         return await asyncio.get_running_loop().run_in_executor(self._waiting, receiving)
 
+    async def hold(self, items: Iterable[InboxItem]) -> None:
+        """See `Client.hold`."""
+        # Not by the client of a thread: the back end holds for the one that has received.
+        await self._run(lambda: self.client.hold(items))
+
+    update_wrapper(hold, Client.hold)
+
     async def create_group(
         self,
         name: str,

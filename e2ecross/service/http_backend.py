@@ -191,7 +191,7 @@ class HTTPBackend(HTTPBlobs):
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
         """See `e2ecross.Backend`."""
         answer = self._ask_of("epochs", address, token)
-        return fitting(lambda: decode_epochs(answer)) or {0: 0}
+        return {0: 0} | fitting(lambda: decode_epochs(answer))
 
     @forgets_secrets
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
@@ -225,9 +225,9 @@ class HTTPBackend(HTTPBlobs):
         listed = arguments.require_envelopes(envelopes)
         told = arguments.require_told(epochs)
         arguments.require_consents(consents, len(listed))
-        body = DepositRequest(listed, {0: told}, consents).encode()
+        body = DepositRequest(listed, told, consents).encode()
         answer = self._transport.ask("deposit_all", token, body)
-        return fitting(lambda: decode_deposited(answer, len(listed)))
+        return fitting(lambda: decode_deposited(answer, len(listed), told))
 
     @forgets_secrets
     def deposit_copies(
@@ -238,9 +238,9 @@ class HTTPBackend(HTTPBlobs):
         arguments.require_copies(copies)
         told = arguments.require_told(epochs)
         decoded = EnvelopeCopies.decode(copies)
-        body = DepositCopiesRequest(copies, {0: told}).encode()
+        body = DepositCopiesRequest(copies, told).encode()
         answer = self._ask(decoded.sender, "deposit_copies", token, body)
-        return fitting(lambda: decode_deposited(answer, len(decoded.recipients)))
+        return fitting(lambda: decode_deposited(answer, len(decoded.recipients), told))
 
     @forgets_secrets
     def fetch(

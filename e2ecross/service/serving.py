@@ -45,7 +45,7 @@ _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
-_LOGGERS: Final = ("uvicorn.error", "asyncio", "psycopg")
+_LOGGERS: Final = ("uvicorn.error", "asyncio", "psycopg", "e2ecross.relay")
 _App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

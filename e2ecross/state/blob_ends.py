@@ -30,7 +30,9 @@ __all__ = [
     "Carried",
     "date_openable",
     "forget_end",
+    "is_to_be_noted",
     "list_over",
+    "may_be_opened",
     "note_carried",
     "note_opened",
     "read_end",
@@ -62,6 +64,18 @@ class Carried(NamedTuple):
     sent_at_ms: int
     ends_at_ms: int | None
     view_once: bool
+
+
+def is_to_be_noted(tx: Transaction, blob_id: bytes) -> bool:
+    """Tell whether it is to be noted that a message carries a blob (32 bytes of id)."""
+    upload = find_upload(tx, blob_id)
+    is_there = upload is not None and upload.complete and not upload.lasting
+    return is_there or _find_end(tx, blob_id) is not None
+
+
+def may_be_opened(tx: Transaction, user: UserId, message_id: bytes, now_ms: int) -> bool:
+    """Tell whether it was noted that an account may look at a message (16 bytes of id) once."""
+    return _OPENABLE.find(tx, user_key(user) + message_id, now_ms) is not None
 
 
 def note_carried(tx: Transaction, blob_id: bytes, message: Carried, now_ms: int) -> None:

@@ -4,6 +4,8 @@
 Rules:
 - It is counted in the transaction that changes it. So who has gone through many accounts can tell
   from one number that he would find the same again.
+- In a store with stripes nothing is counted: that number would be one for all of them, and what
+  goes through many accounts is refused there.
 """
 
 from typing import Final
@@ -27,4 +29,5 @@ def count_change(tx: Transaction) -> None:
 
     It may be counted more than once.
     """
-    tx.put_value(Table.DEVICE, b"", CHANGES_ROW, read_changes(tx) + 1, _CHANGES)
+    if not tx.stripe_count():
+        tx.put_value(Table.DEVICE, b"", CHANGES_ROW, read_changes(tx) + 1, _CHANGES)

@@ -42,6 +42,10 @@ __all__ = [
 Clock = Callable[[], int]
 """Returns milliseconds since 1970."""
 
+RestoreStripe = Callable[["Context", Transaction], None]
+"""What is done to a stripe, with its view, after the store was opened as restored. It takes more
+than this floor knows, and so it is handed down."""
+
 _REMEMBERED: Final = 4_096
 """Addresses that need not be read of their keys each time: those of some groups, 1 MB."""
 
@@ -75,6 +79,8 @@ class Context(Secret):
         heard_of: accounts that messages came from or were about, since the last look at them, and
             whose device lists are to be asked for; in the order of the messages.
         live: what is known of the moment, and not kept.
+        life: how often its store, which has stripes, had been opened as restored at last.
+        restore_stripe: makes a stripe of it usable after that, in the transaction of who needs it.
     """
 
     address: Address
@@ -91,6 +97,8 @@ class Context(Secret):
     new_items: set[tuple[int, int]]
     heard_of: dict[UserId, None]
     live: Live
+    life: int
+    restore_stripe: "RestoreStripe"
 
     def stripe_of(self, user: UserId) -> int:
         """The stripe of an account; 0 of the own one, and in a store without stripes."""
@@ -159,10 +167,12 @@ def open_context(
     entropy: EntropySource,
     witness: CheckedWitness | None = None,
     account_key: PublicKey | None = None,
+    restore_stripe: RestoreStripe | None = None,
 ) -> Context:
     """Put together what the operations of a device work with.
 
-    The key of its account (33 bytes) is its own if there is no other.
+    The key of its account (33 bytes) is its own if there is no other. What makes a stripe usable
+    may be left out where no transaction is begun.
     """
     identity_key_pair = key_pair_from_private(device.identity_private_key)
     who = f"{device.address} {device.registration_id} ".encode() + identity_key_pair.public
@@ -181,4 +191,10 @@ def open_context(
         new_items=set(),
         heard_of={},
         live=Live(),
+        life=device.life,
+        restore_stripe=restore_stripe or _restore_nothing,
     )
+
+
+def _restore_nothing(_: Context, __: Transaction) -> None:
+    """What is done where no transaction is begun."""

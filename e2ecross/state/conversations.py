@@ -21,6 +21,7 @@ __all__ = [
     "find_conversation",
     "is_blocked",
     "put_conversation",
+    "walk_all_conversations",
     "walk_conversations",
 ]
 
@@ -52,8 +53,15 @@ def put_conversation(tx: Transaction, user: UserId, record: ConversationRecord) 
     tx.put_value(Table.CONVERSATIONS, user_key(user), b"", record, _CONVERSATION)
 
 
+def walk_all_conversations(tx: Transaction) -> Iterator[tuple[UserId, ConversationRecord]]:
+    """Walk over those of all stripes; in a transaction of the whole store."""
+    for stripe, place, _, _ in tx.scan_all(Table.CONVERSATIONS):
+        user = user_from_key(place)
+        yield user, find_conversation(tx.at(stripe), user)
+
+
 def walk_conversations(tx: Transaction) -> Iterator[tuple[UserId, ConversationRecord]]:
-    """Walk over all accounts with a record, in an order of the store's own."""
+    """Walk over all accounts of a stripe with a record, in an order of the store's own."""
     for place in tx.partitions(Table.CONVERSATIONS):
         user = user_from_key(place)
         yield user, find_conversation(tx, user)

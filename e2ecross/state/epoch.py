@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The epoch: how many sending and prekey operations this store has committed.
+"""The epoch: how many sending and prekey operations were committed in a stripe of this store.
 
 Rules:
+- Each stripe has its own; a store that has none has the one of stripe 0.
 - It goes up in the same commit as the operation that it counts.
 - What leaves the device carries it, and the back end keeps the highest; so does the witness, if
   there is one. A store whose epoch is lower than theirs has been put back to an older state: it
@@ -14,19 +15,21 @@ Rules:
 """
 
 import sys
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 
-from e2ecross.errors import BackendError, WitnessFailed
+from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
 from e2ecross.state.stripe import read_stripe, save_stripe
 from e2ecross.state.transactions import stripe_transaction
 from e2ecross.state.witness import CheckedWitness
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.records import DeviceRecord
+from e2ecross.wire.stripe_record import StripeRecord
 
 __all__ = [
     "WitnessedReceipt",
@@ -36,6 +39,7 @@ __all__ = [
     "count_operation",
     "read_epoch",
     "set_epoch",
+    "sum_epochs",
 ]
 
 _MAX_ADOPTED: Final = 2**62
@@ -60,6 +64,22 @@ def count_operation(tx: Transaction) -> int:
     return epoch
 
 
+def sum_epochs(tx: Transaction) -> int:
+    """Return how many operations were committed in all stripes; in a transaction of all of them.
+
+    Of 64 bits: a back end may have made them higher.
+    """
+    return sum(_read_epochs(tx).values()) % 2**64
+
+
+def _read_epochs(tx: Transaction) -> dict[int, int]:
+    """Return by stripe how many operations were committed; some that have none are left out."""
+    return {
+        stripe: StripeRecord.decode(record).epoch
+        for stripe, _, _, record in tx.scan_all(Table.STRIPE)
+    }
+
+
 class WitnessedTransaction:
     """A transaction of an operation whose result leaves the device; a context manager.
 
@@ -81,7 +101,7 @@ class WitnessedTransaction:
 
     def __enter__(self) -> Transaction:
         context = self._context
-        inner = stripe_transaction(context, self._stripe)
+        inner = self._begin()
         # First the end, as a with statement does: whose is this object, theirs is the transaction.
         self._exit = inner.__exit__
         tx = self._tx = inner.__enter__()
@@ -117,6 +137,9 @@ class WitnessedTransaction:
         if context.witness is not None:
             self._tell(context.witness, epoch)
 
+    def _begin(self) -> AbstractContextManager[Transaction]:
+        return stripe_transaction(self._context, self._stripe)
+
     def _ask(self, witness: CheckedWitness) -> None:
         self._context.watch.note(witness.read(), "the witness")
 
@@ -145,52 +168,83 @@ class WitnessedReceipt(WitnessedTransaction):
 class WitnessedRestore(WitnessedTransaction):
     """The same for an operation that makes a store usable of which somebody has seen more.
 
-    The caller has asked the witness, and lets the store go on above it.
+    The caller has asked the witness, and lets the store go on above it. The store may be at another
+    server than before.
     """
 
     __slots__ = ()
+
+    def _begin(self) -> AbstractContextManager[Transaction]:
+        return stripe_transaction(self._context, 0, moved=True)
 
     def _ask(self, witness: CheckedWitness) -> None:
         """Ask nothing: what the witness knows would refuse the store."""
 
 
-def check_backend_epoch(context: Context, told: object) -> None:
+def check_backend_epoch(context: Context, told: Mapping[int, int], *, moved: bool = False) -> None:
     """Hold the store against what the back end has seen of this device; one transaction.
 
-    A store that was just restored or imported takes over the back end's epoch, once.
+    A store that was just restored or imported takes over the back end's epochs, once.
 
     Args:
         context: of the device.
-        told: what the back end has answered.
+        told: by stripe the highest epoch that the back end was told, from 0 on.
+        moved: whether the store may be at another server than before.
 
     Raises:
-        RestoredStore: the back end's is higher.
-        BackendError: it answered with something that is no epoch.
+        RestoredStore: one of the back end's is higher, or of a stripe that the store does not have.
+        BackendError: it is one that cannot be, and would be taken over.
     """
-    if type(told) is not int or told < 0:
-        raise BackendError("the back end answered with something that is no epoch: try again")
-    with context.store.transaction() as tx:
-        device, epoch = require_device(tx), read_epoch(tx)
-        is_refused = told > epoch and not device.adopts_epoch
-        if device.adopts_epoch:
-            if context.watch.seen() > epoch:  # it was put back under this device
-                context.watch.refuse(epoch)
-            _adopt(tx, device, max(epoch, told))
+    with stripe_transaction(context, 0, moved=moved) as tx:
+        device, epochs = require_device(tx), _read_epochs(tx)
+        foreign = {stripe: told[stripe] for stripe in told if stripe > context.store.stripes}
+        if device.imported_at_ms:
+            foreign = {}  # of a store that the identity was in before, and that is none any more
+        behind = {
+            stripe: epoch
+            for stripe, epoch in told.items()
+            if epoch > epochs.get(stripe, 0) and stripe <= context.store.stripes
+        }
+        is_refused = any(foreign.values()) or (bool(behind) and not device.adopts_epoch)
+        if device.adopts_epoch and not is_refused:
+            _require_not_put_back(context, epochs)
+            _adopt(tx, device, behind)
         elif is_refused and device.restored_epoch:
             # Opened as restored it would be as it is: somebody has seen more since it was restored.
             save_device(tx, replace(device, restored_epoch=0))
-    context.watch.note(told, "the back end")
+    for stripe, epoch in behind.items():
+        context.watch.note(epoch, "the back end", stripe)
     if is_refused:
-        context.watch.refuse(epoch)
+        _refuse(context, epochs, {**behind, **foreign})
 
 
-def _adopt(tx: Transaction, device: DeviceRecord, epoch: int) -> None:
-    if epoch > _MAX_ADOPTED:
+def _require_not_put_back(context: Context, epochs: Mapping[int, int]) -> None:
+    """Refuse a store that is older than when this device has used it."""
+    for stripe in (0, *epochs):
+        epoch = epochs.get(stripe, 0)
+        if context.watch.seen(stripe) > epoch:
+            context.watch.refuse(epoch, stripe)
+
+
+def _refuse(context: Context, epochs: Mapping[int, int], behind: Mapping[int, int]) -> NoReturn:
+    if not context.store.stripes and behind.keys() == {0}:
+        context.watch.refuse(epochs.get(0, 0))
+    stripes = sum(1 for epoch in behind.values() if epoch)
+    raise RestoredStore(
+        f"the back end knows more operations of this device than its store, in {stripes} stripes: "
+        f"an older copy of the store was put back, or two copies are in use. Nothing was changed. "
+        f"If no newer copy exists, open this one with Device.open(store, restored=True)"
+    )
+
+
+def _adopt(tx: Transaction, device: DeviceRecord, told: Mapping[int, int]) -> None:
+    """Let the stripes that the back end knows more of go on behind that."""
+    if any(epoch > _MAX_ADOPTED for epoch in told.values()):
         raise BackendError("the back end answered with an impossible epoch: try again")
-    set_epoch(tx, epoch)
+    for stripe, epoch in told.items():
+        set_epoch(tx.at(stripe), epoch)
     if read_publication(tx):  # made since, and not older than what is there
-        epoch = count_operation(tx)
-        device = replace(device, publication_epoch=epoch)
+        device = replace(device, publication_epoch=count_operation(tx))
     if device.restored_epoch:
-        device = replace(device, restored_epoch=epoch)
+        device = replace(device, restored_epoch=sum_epochs(tx))
     save_device(tx, replace(device, adopts_epoch=False))

@@ -38,19 +38,20 @@ IN_FLIGHT: Final = TURNS + b"\0"
 _QUEUE: Final = Queue(Table.OUTBOX, IN_FLIGHT)
 
 
-def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes) -> Waiting:
+def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes, purpose: int = 0) -> Waiting:
     """Keep an envelope that was just encrypted, in whose lane nothing waits, until it has left.
 
     Args:
         tx: the operation's transaction.
         envelope: which.
         data: its encoding.
+        purpose: that of `Waiting`.
     """
-    record = OutboxRecord(data, message_id=envelope.message_id)
+    record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
     number = read_epoch(tx)
     tx.put(Table.OUTBOX, IN_FLIGHT, number_row(number), record.encode())
     lane = Lane(LaneName.MESSAGES, envelope.recipient)
-    return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True)
+    return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True, purpose=purpose)
 
 
 def remove_from_flight(tx: Transaction, waiting: Waiting) -> None:
@@ -66,7 +67,9 @@ def remove_sent(tx: Transaction, waiting: Waiting) -> None:
     """
     lane = waiting.lane
     if read_lane(tx, lane) is not None:
-        number = find_message(tx, lane.recipient, waiting.message_id)
+        number: int | None = waiting.number
+        if waiting.is_in_flight:
+            number = find_message(tx, lane.recipient, waiting.message_id)
         if number is not None and remove_waiting(tx, replace(waiting, number=number)):
             clear_lane(tx, lane)
 
@@ -82,12 +85,13 @@ def file_all(tx: Transaction) -> int:
     forgotten = 0
     for number, data in _QUEUE.walk(tx):
         try:
-            envelope = Envelope.decode(OutboxRecord.decode(data).envelope)
+            record = OutboxRecord.decode(data)
+            envelope = Envelope.decode(record.envelope)
         except (RecordCorrupted, RemoteError):
             forgotten += 1
         else:
             try:
-                put_envelope(tx, envelope)
+                put_envelope(tx, envelope, record.purpose)
             except RecordCorrupted:
                 continue
         _QUEUE.remove(tx, number)

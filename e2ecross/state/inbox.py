@@ -36,17 +36,20 @@ from e2ecross.state.notice import (
     notice_from_record,
     notice_to_record,
 )
-from e2ecross.state.queue import Queue, number_row
+from e2ecross.state.queue import Queue, number_row, skip_numbers
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.inbox_records import (
+    NOT_HELD,
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
     decode_arrival,
+    decode_inbox_hold,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
@@ -54,6 +57,8 @@ from e2ecross.wire.inbox_records import (
 
 __all__ = [
     "ARRIVED",
+    "ITEMS",
+    "NOT_OF_THIS_INBOX",
     "InboxItem",
     "confirm_in_inbox",
     "erase_in_inbox",
@@ -69,6 +74,7 @@ __all__ = [
     "put_message",
     "put_not_asked",
     "put_notice",
+    "read_item",
     "receipt_of",
     "walk_inbox",
 ]
@@ -77,15 +83,24 @@ InboxItem = Message | FailedMessage | Notice
 
 ARRIVED: Final = b"arrived"
 """The partition of numbers of the back end that it may hand out again."""
-_ITEMS: Final = Queue(Table.INBOX, b"")
+ITEMS: Final = Queue(Table.INBOX, b"")
+"""The items for the app; in a store with stripes one queue in each."""
+NOT_OF_THIS_INBOX: Final = "items must be of this device: one was received by another"
 
 
-def put_message(context: Context, tx: Transaction, message: DeviceMessage) -> None:
-    """Keep a decrypted message, its content as it travelled, until it is confirmed."""
-    number = _put(context, tx, message_to_record(message))
+def put_message(
+    context: Context, tx: Transaction, message: DeviceMessage, hold: InboxHold = NOT_HELD
+) -> int:
+    """Keep a decrypted message, its content as it travelled, until it is confirmed.
+
+    Returns:
+        The number of the item.
+    """
+    number = _put(context, tx, message_to_record(message), hold)
     frame = frame_of(message.content)
     if frame is not None:
         note_erasable(tx, message, frame, number)
+    return number
 
 
 def put_failure(
@@ -96,11 +111,17 @@ def put_failure(
     *,
     retrying: bool,
     group: GroupId | None = None,
-) -> None:
-    """Keep the fact that a message, of a group if that is known, could not be read."""
+    hold: InboxHold = NOT_HELD,
+) -> int:
+    """Keep the fact that a message, of a group if that is known, could not be read.
+
+    Returns:
+        The number of the item.
+    """
     sender = None if envelope is None else envelope.sender
     message_id = b"" if envelope is None else envelope.message_id
-    _put(context, tx, _failure(sender, message_id, error, retrying=retrying, group=group))
+    record = _failure(sender, message_id, error, retrying=retrying, group=group)
+    return _put(context, tx, record, hold)
 
 
 def put_not_asked(
@@ -141,7 +162,7 @@ def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
 
 def holds_notice(tx: Transaction, kind: NoticeKind, user: UserId) -> bool:
     """Tell whether there is a notice of a kind about a user that is not confirmed."""
-    for _, data in _ITEMS.walk(tx):
+    for _, data in ITEMS.walk(tx):
         with suppress(RecordCorrupted):
             record = decode_inbox_item(data)
             if isinstance(record, InboxNotice) and is_about(record, kind, user):
@@ -149,16 +170,23 @@ def holds_notice(tx: Transaction, kind: NoticeKind, user: UserId) -> bool:
     return False
 
 
-def note_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> None:
-    """Note that an envelope has been taken in, under the number of the back end."""
-    record = encode_arrival(hashlib.sha256(envelope).digest())
+def note_arrival(
+    tx: Transaction, backend_number: int, envelope: bytes, item_number: int = 0
+) -> None:
+    """Note that an envelope has been taken in, under the number of the back end.
+
+    In a store with stripes also which item it gave, if any.
+    """
+    record = encode_arrival(hashlib.sha256(envelope).digest(), item_number)
     tx.put(Table.INBOX, ARRIVED, number_row(backend_number), record)
 
 
 def has_arrived(tx: Transaction, backend_number: int, envelope: bytes) -> bool:
     """Tell whether exactly this envelope has been taken in under that number."""
     data = tx.get(Table.INBOX, ARRIVED, number_row(backend_number))
-    return data is not None and decode_arrival(data) == hashlib.sha256(envelope).digest()
+    if data is None:
+        return False
+    return decode_arrival(data).envelope_hash == hashlib.sha256(envelope).digest()
 
 
 def may_have_arrived(tx: Transaction, from_number: int) -> bool:
@@ -188,15 +216,15 @@ def walk_inbox(
 
     Who gets an item hands it over. One row that is damaged does not hide the others.
     """
-    last = _ITEMS.last_given(tx)
+    last = ITEMS.last_given(tx)
     if last is not None and last <= after:
         return  # mostly; it need not be looked for
-    for number, data in _ITEMS.walk(tx, after):
+    for number, data in ITEMS.walk(tx, after):
         new = number, hash(data)
         redelivered = new not in context.new_items
         try:
             receipt = Receipt(context.inbox_id, number)
-            item = _item(context, data, receipt, redelivered=redelivered)
+            item = read_item(context, data, receipt, redelivered=redelivered)
         except RecordCorrupted as error:
             yield number, without_frames(error)
         else:
@@ -213,16 +241,17 @@ def erase_in_inbox(context: Context, tx: Transaction, number: int) -> None:
     tells, and of one that is not there any more there is nothing to tell.
     """
     try:
-        data = _ITEMS.get(tx, number) or b""
+        data = ITEMS.get(tx, number) or b""
         record = decode_inbox_item(data)
     except RecordCorrupted:
         return
     if not isinstance(record, InboxMessage):
         return
     erased = encode_inbox_item(
-        replace(record, content_kind=0, content_body=b"", digest=b"", expired=True)
+        replace(record, content_kind=0, content_body=b"", digest=b"", expired=True),
+        decode_inbox_hold(data),
     )
-    _ITEMS.replace(tx, number, erased)
+    ITEMS.replace(tx, number, erased)
     if (number, hash(data)) in context.new_items:
         context.new_items.remove((number, hash(data)))
         context.new_items.add((number, hash(erased)))
@@ -235,14 +264,14 @@ def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Recei
         InvalidArgument: one was never in this inbox. Roll the transaction back.
     """
     for receipt in receipts:
-        if receipt.inbox != context.inbox_id or not _ITEMS.was_given(tx, receipt.number):
-            raise InvalidArgument("items must be of this device: one was received by another")
-        _ITEMS.remove(tx, receipt.number)
+        if receipt.inbox != context.inbox_id or not ITEMS.was_given(tx, receipt.number):
+            raise InvalidArgument(NOT_OF_THIS_INBOX)
+        ITEMS.remove(tx, receipt.number)
 
 
 def leave_receipts_behind(context: Context, tx: Transaction) -> None:
     """Let no receipt of an item that was lost with a part of the store close another item."""
-    _ITEMS.skip_numbers(tx, context.entropy)
+    skip_numbers(tx, context.entropy)
 
 
 def is_typing(item: object) -> bool:
@@ -262,15 +291,21 @@ def receipt_of(item: object) -> Receipt:
     return receipt
 
 
-def _put(context: Context, tx: Transaction, record: InboxRecord) -> int:
-    data = encode_inbox_item(record)
-    number = _ITEMS.append(tx, data)
-    # If this is rolled back, the number goes to another item, perhaps of another process.
-    context.new_items.add((number, hash(data)))
+def _put(context: Context, tx: Transaction, record: InboxRecord, hold: InboxHold = NOT_HELD) -> int:
+    data = encode_inbox_item(record, hold)
+    number = ITEMS.append(tx, data)
+    if not context.store.stripes:  # there the row itself says who has it
+        # If this is rolled back, the number goes to another item, perhaps of another process.
+        context.new_items.add((number, hash(data)))
     return number
 
 
-def _item(context: Context, data: bytes, receipt: Receipt, *, redelivered: bool) -> InboxItem:
+def read_item(context: Context, data: bytes, receipt: Receipt, *, redelivered: bool) -> InboxItem:
+    """Return an item of the inbox by its record, as the app gets it.
+
+    Raises:
+        RecordCorrupted: it is damaged.
+    """
     record = decode_inbox_item(data)
     if isinstance(record, InboxMessage):
         return message_from_record(context, record, receipt, redelivered=redelivered)

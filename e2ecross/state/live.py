@@ -6,7 +6,7 @@ Rules:
 - What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -19,7 +19,11 @@ __all__ = ["Live"]
 _MINUTE_MS: Final = 60_000
 _MAX_RECEIPTS: Final = 20
 """Receipts for one account in a minute: more wait, and go together."""
+_MAX_OPENED: Final = 10_000
+"""Messages of which one call of `receive` can hear, a few times over."""
 _TYPING_EVERY_MS: Final = 3_000
+_MAX_OWN_LISTS: Final = 4
+"""Of 8 KiB; contacts push them again."""
 _MAX_GRAPHS: Final = 4
 """A graph of 8,192 long commits has 128 MiB; those of most groups 1 MiB."""
 
@@ -29,14 +33,18 @@ class Live:
 
     Attributes:
         typing: who has begun to write or stopped, since the last `receive`; by device, and group.
-        receipts_at_ms: when the next receipt is due, milliseconds since 1970, as far as is known
-            here; None: that is to be looked up.
-        receipts_due: how many are noted, likewise; other processes may have noted some more since
-            the last look.
+        receipts_at_ms: by stripe when the next receipt is due, milliseconds since 1970, as far as
+            is known here; of which it is not, that is to be looked up.
+        receipts_due: by stripe how many are noted, likewise; other processes may have noted some
+            more since the last look.
         seqs: the newest lists of members' devices, by account, of which the back end has told and
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
+        own_lists: lists of the own account that contacts have pushed, encoded, and that were not
+            taken in yet; in a store with stripes.
+        opened: by account and id, 16 bytes, messages that were looked at there, as they have told,
+            and that was not noted yet; in a store with stripes.
         is_announced: groups have been told of all own changes, as far as this process knows.
         announced: own commits (hashes, 32 bytes each) that those have been told who were in before
             them, but not yet who is in or out since then; by group.
@@ -50,6 +58,8 @@ class Live:
         "announced",
         "graphs",
         "is_announced",
+        "opened",
+        "own_lists",
         "receipts_at_ms",
         "receipts_due",
         "seqs",
@@ -64,9 +74,11 @@ class Live:
         self.graphs: dict[GroupId, GroupGraph] = {}
         self.announced: dict[GroupId, tuple[bytes, ...]] = {}
         self.is_announced = False
+        self.own_lists: dict[bytes, None] = {}
+        self.opened: dict[tuple[UserId, bytes], None] = {}
         self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
-        self.receipts_at_ms: int | None = None
-        self.receipts_due: int | None = None
+        self.receipts_at_ms: dict[int, int] = {}
+        self.receipts_due: dict[int, int] = {}
         self._receipts: dict[UserId, list[int]] = {}
         self._typing_sent: dict[UserId | GroupId, int] = {}
 
@@ -76,6 +88,17 @@ class Live:
         self.graphs[graph.group_id] = graph
         while len(self.graphs) > _MAX_GRAPHS:
             del self.graphs[next(iter(self.graphs))]
+
+    def note_own_list(self, data: bytes) -> None:
+        """Note a list of the own account, encoded, if there is room."""
+        if len(self.own_lists) < _MAX_OWN_LISTS:
+            self.own_lists[data] = None
+
+    def note_opened(self, user: UserId, message_ids: Iterable[bytes]) -> None:
+        """Note that an account has looked at messages (16 bytes of id), if there is room."""
+        for message_id in message_ids:
+            if len(self.opened) < _MAX_OPENED:
+                self.opened[user, message_id] = None
 
     def take_typing(self, limit: int) -> list[Notice]:
         """Return who is typing, at most so many, and forget it."""
@@ -104,7 +127,12 @@ class Live:
         sent += [now_ms] * allowed
         return allowed
 
-    def note_receipt(self, due_at_ms: int) -> None:
-        """Note that a receipt is due at a time."""
-        if self.receipts_at_ms is not None:
-            self.receipts_at_ms = min(self.receipts_at_ms, due_at_ms)
+    def note_receipt(self, due_at_ms: int, stripe: int = 0) -> None:
+        """Note that a receipt of a stripe is due at a time.
+
+        Of stripe 0 it is looked up as long as nothing is known; of others somebody else may see to
+        what is not.
+        """
+        known = self.receipts_at_ms.get(stripe, due_at_ms if stripe else None)
+        if known is not None:
+            self.receipts_at_ms[stripe] = min(known, due_at_ms)

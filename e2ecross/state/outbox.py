@@ -11,11 +11,13 @@ Rules:
 - Lanes in which something waits have turns, in queues of their own: what users sent and the rest;
   what was not tried, what was tried in vain, and what waits for the user. So nobody who can be
   reached stands behind those who cannot, however many they are.
+- In a store with stripes a lane has a time instead (`lane_times.py`). Most are empty again at once.
 """
 
 import enum
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -24,12 +26,14 @@ from e2ecross.crypto.secret import Secret, without_frames
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.queue import Queue, number_row
+from e2ecross.state.stripe import note_outbox_due
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.content import ControlContent, Receipt, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
 
 __all__ = [
+    "LANE_ROW",
     "TURNS",
     "Lane",
     "LaneName",
@@ -50,8 +54,10 @@ __all__ = [
     "put_resend",
     "read_lane",
     "remove_waiting",
-    "renew_lane",
     "replace_waiting",
+    "save_lane",
+    "take_turn",
+    "turns_of",
     "walk_lane",
     "walk_turns_of",
 ]
@@ -61,7 +67,7 @@ TURNS: Final = b"\0"
 Told = ControlContent | Receipt
 """What is encrypted when it leaves, and not kept to be sent again."""
 _LANE: Final = Codec(LaneRecord.encode, LaneRecord.decode)
-_LANE_ROW: Final = b""
+LANE_ROW: Final = b""
 
 
 class LaneName(enum.IntEnum):
@@ -114,6 +120,9 @@ class Waiting(Secret):
         peer: with whom the conversation is, of a receipt for another own device; else None.
         fresh_session: in a new session, because the recipient may have lost the others.
         is_in_flight: it stands in no lane yet (`in_flight.py`).
+        purpose: of a user's message that goes by the recipient's consent, 1 to 4; else 0.
+        consent: the token of what the recipient has granted when this was read, 32 bytes, secret;
+            or empty.
     """
 
     lane: Lane
@@ -124,12 +133,17 @@ class Waiting(Secret):
     fresh_session: bool = False
     is_in_flight: bool = False
     peer: UserId | None = None
+    purpose: int = 0
+    consent: bytes = field(default=b"", compare=False)
 
 
-def put_envelope(tx: Transaction, envelope: Envelope) -> int:
-    """Keep the envelope of a user's message until the back end has it; returns its number."""
+def put_envelope(tx: Transaction, envelope: Envelope, purpose: int = 0) -> int:
+    """Keep the envelope of a user's message until the back end has it; returns its number.
+
+    The purpose is that of `Waiting`.
+    """
     lane = Lane(LaneName.MESSAGES, envelope.recipient)
-    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id)
+    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id, purpose=purpose)
     number = _append(tx, lane, record)
     tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(number))
     return number
@@ -162,6 +176,7 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
     """
     fresh, peer = envelope is None, waiting.peer
     record = _record(waiting.message_id, envelope, waiting.control, fresh_session=fresh, peer=peer)
+    record = replace(record, purpose=waiting.purpose)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -169,7 +184,13 @@ def find_message(tx: Transaction, recipient: Address, message_id: bytes) -> int 
     """Return the number of a user's message (16 bytes of id) that waits, or None."""
     lane = Lane(LaneName.MESSAGES, recipient)
     data = tx.get(Table.OUTBOX, lane.partition, message_id)
-    return None if data is None else decode_row(data)
+    if data is not None:
+        return decode_row(data)
+    with suppress(RecordCorrupted):  # which is mended when it is sent from
+        record = read_lane(tx, lane)
+        if record is not None and record.first == 1 and record.first_id == message_id:
+            return 1
+    return None
 
 
 def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
@@ -184,26 +205,27 @@ def forget_row(tx: Transaction, waiting: Waiting) -> None:
     """Forget what stands in a row, whatever that is."""
     lane = waiting.lane
     tx.delete(Table.OUTBOX, lane.partition, number_row(waiting.number))
-    if lane.name is LaneName.MESSAGES and waiting.message_id:
-        tx.delete(Table.OUTBOX, lane.partition, waiting.message_id)
     record = _load(tx, lane)
+    has_index = lane.name is LaneName.MESSAGES and waiting.message_id
+    if has_index and not (waiting.number == 1 and record.first_id):
+        tx.delete(Table.OUTBOX, lane.partition, waiting.message_id)
     first = record.first
     if waiting.number == first:
         first += 1
         while first < record.next and not _is_there(tx, lane, first):
             first += 1
     if first == record.next:
-        _turns(lane.name, _kind(record)).remove(tx, record.turn)
-        tx.delete(Table.OUTBOX, lane.partition, _LANE_ROW)
+        _leave_turn(tx, lane, record)
+        tx.delete(Table.OUTBOX, lane.partition, LANE_ROW)
     elif first != record.first:
-        _save(tx, lane, replace(record, first=first))
+        save_lane(tx, lane, replace(record, first=first))
 
 
 def forget_lane(tx: Transaction, lane: Lane) -> None:
     """Forget all that waits in a lane: its device is none of its account any more."""
     record = read_lane(tx, lane)
     if record is not None:
-        _turns(lane.name, _kind(record)).remove(tx, record.turn)
+        _leave_turn(tx, lane, record)
         tx.clear(Table.OUTBOX, lane.partition)
 
 
@@ -216,7 +238,10 @@ def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:
 
 def read_lane(tx: Transaction, lane: Lane) -> LaneRecord | None:
     """Return how it stands with a lane, or None when nothing waits there."""
-    return tx.get_value(Table.OUTBOX, lane.partition, _LANE_ROW, _LANE)
+    record = tx.get_value(Table.OUTBOX, lane.partition, LANE_ROW, _LANE)
+    if record is not None and not record.turn and not tx.stripe_count():
+        raise RecordCorrupted("a lane of the outbox has no turn: the store is damaged")
+    return record
 
 
 def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Waiting]:
@@ -235,14 +260,7 @@ def walk_lane(tx: Transaction, lane: Lane) -> Iterator[Waiting]:
 
 
 def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"") -> None:
-    """Note what a lane waits for, and put it behind others that wait.
-
-    Args:
-        tx: of the operation that found it out.
-        lane: which.
-        code: of the error that it waits to pass.
-        untrusted_key: an identity key (33 bytes) that the user has to decide about first.
-    """
+    """Note the error's code that a lane waits to pass, or for which identity key (33 bytes)."""
     record = read_lane(tx, lane)
     if record is not None:
         _move(tx, lane, record, replace(record, code=code, untrusted_key=untrusted_key))
@@ -251,40 +269,28 @@ def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"
 def clear_lane(tx: Transaction, lane: Lane) -> None:
     """Note that a lane does not wait to pass an error any more: something has gone through."""
     record = read_lane(tx, lane)
-    if record is not None and record.code and not record.untrusted_key:
-        _move(tx, lane, record, replace(record, code=""))
+    if record is not None and (record.code or record.attempts) and not record.untrusted_key:
+        _move(tx, lane, record, replace(record, code="", attempts=0))
 
 
 def free_lane(tx: Transaction, lane: Lane) -> None:
     """Note that a lane need not wait for the user any more."""
     record = read_lane(tx, lane)
     if record is not None and record.untrusted_key:
-        _move(tx, lane, record, replace(record, code="", untrusted_key=b""))
+        _move(tx, lane, record, replace(record, code="", untrusted_key=b"", try_after_ms=0))
+        note_outbox_due(tx, 1)
 
 
-def renew_lane(tx: Transaction, lane: Lane, numbers: Collection[int]) -> None:
-    """Write anew how it stands with a lane, of which only the rows are known.
-
-    Args:
-        tx: of the operation that found it out.
-        lane: which.
-        numbers: its rows.
-    """
-    for kind in TurnKind:
-        turns = _turns(lane.name, kind)
-        for turn in [turn for turn, other in walk_turns_of(tx, lane.name, kind) if other == lane]:
-            turns.remove(tx, turn)
-    tx.delete(Table.OUTBOX, lane.partition, _LANE_ROW)
-    if numbers:
-        record = LaneRecord(first=min(numbers), next=max(numbers) + 1, turn=0)
-        _save(tx, lane, replace(record, turn=_take_turn(tx, lane, record)))
+def save_lane(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
+    """Write how it stands with a lane; it stays where it has its turn."""
+    tx.put_value(Table.OUTBOX, lane.partition, LANE_ROW, record, _LANE)
 
 
 def walk_turns_of(
     tx: Transaction, name: LaneName, kind: TurnKind, after: int = 0
 ) -> Iterator[tuple[int, Lane | RecordCorrupted]]:
     """Walk over turn and lane of those lanes; one turn that is damaged does not hide the others."""
-    for turn, data in _turns(name, kind).walk(tx, after):
+    for turn, data in turns_of(name, kind).walk(tx, after):
         try:
             record = TurnRecord.decode(data)
             lane: Lane | RecordCorrupted = Lane(_lane_name(record.lane), record.recipient)
@@ -293,7 +299,8 @@ def walk_turns_of(
         yield turn, lane
 
 
-def _turns(name: LaneName, kind: TurnKind) -> Queue:
+def turns_of(name: LaneName, kind: TurnKind) -> Queue:
+    """Return the queue of turns of those lanes."""
     return Queue(Table.OUTBOX, TURNS + bytes((name, kind)))
 
 
@@ -303,24 +310,33 @@ def _kind(record: LaneRecord) -> TurnKind:
     return TurnKind.LATER if record.code else TurnKind.READY
 
 
-def _take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
+def take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
+    """Put a lane behind the others of its kind; returns its turn, 0 in a store with stripes."""
+    if tx.stripe_count():
+        return 0
     turn = TurnRecord(lane.name, lane.recipient).encode()
-    return _turns(lane.name, _kind(record)).append(tx, turn)
+    return turns_of(lane.name, _kind(record)).append(tx, turn)
 
 
 def _move(tx: Transaction, lane: Lane, before: LaneRecord, after: LaneRecord) -> None:
-    """Put a lane behind the others of the kind that it is of from now on."""
-    _turns(lane.name, _kind(before)).remove(tx, before.turn)
-    _save(tx, lane, replace(after, turn=_take_turn(tx, lane, after)))
+    """Put a lane behind the others of the kind that it is of from now on, if it has a turn."""
+    _leave_turn(tx, lane, before)
+    save_lane(tx, lane, replace(after, turn=take_turn(tx, lane, after)))
+
+
+def _leave_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
+    if record.turn:
+        turns_of(lane.name, _kind(record)).remove(tx, record.turn)
 
 
 def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
     before = read_lane(tx, lane)
+    note_outbox_due(tx, 1)
     if before is None:
         before = LaneRecord(first=1, next=1, turn=0)
-        before = replace(before, turn=_take_turn(tx, lane, before))
+        before = replace(before, turn=take_turn(tx, lane, before))
     tx.put(Table.OUTBOX, lane.partition, number_row(before.next), record.encode())
-    _save(tx, lane, replace(before, next=before.next + 1))
+    save_lane(tx, lane, replace(before, next=before.next + 1))
     return before.next
 
 
@@ -348,10 +364,6 @@ def _load(tx: Transaction, lane: Lane) -> LaneRecord:
     if record is None:
         raise RecordCorrupted("a lane of the outbox is missing: the store is damaged")
     return record
-
-
-def _save(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
-    tx.put_value(Table.OUTBOX, lane.partition, _LANE_ROW, record, _LANE)
 
 
 def _is_there(tx: Transaction, lane: Lane, number: int) -> bool:
@@ -392,4 +404,5 @@ def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
     return Waiting(
         *(lane, number, record.message_id, envelope, control, record.fresh_session),
         peer=record.peer,
+        purpose=record.purpose,
     )

@@ -8,12 +8,14 @@ Rules:
 - Nothing here is done before a row was found to be damaged.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.context import address_from_key
 from e2ecross.state.outbox import (
+    LANE_ROW,
     TURNS,
     Lane,
     LaneName,
@@ -22,14 +24,16 @@ from e2ecross.state.outbox import (
     find_row,
     forget_row,
     read_lane,
-    renew_lane,
     replace_waiting,
+    save_lane,
+    take_turn,
+    turns_of,
     walk_turns_of,
 )
 from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.queue_records import decode_row
+from e2ecross.wire.queue_records import LaneRecord, decode_row
 
 __all__ = ["LaneRows", "list_lanes", "read_rows", "rebuild_lane", "repair_lane"]
 
@@ -65,6 +69,10 @@ def read_rows(tx: Transaction, lane: Lane) -> LaneRows:
                 rows.message_ids[decode_row(data)] = row
             except RecordCorrupted:  # a damaged row is why somebody asks
                 continue
+    with suppress(RecordCorrupted):
+        record = read_lane(tx, lane)
+        if record is not None and record.first == 1 and record.first_id:
+            rows.message_ids[1] = record.first_id
     return rows
 
 
@@ -76,7 +84,7 @@ def rebuild_lane(tx: Transaction, lane: Lane) -> bool:
     try:
         read_lane(tx, lane)
     except RecordCorrupted:
-        renew_lane(tx, lane, read_rows(tx, lane).numbers)
+        _renew_lane(tx, lane, read_rows(tx, lane).numbers)
         return True
     return False
 
@@ -103,8 +111,11 @@ def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
 def list_lanes(tx: Transaction) -> list[Lane]:
     """Return all lanes in which something waits, whatever it waits for.
 
-    In the order of their turns; behind them those whose turn is damaged.
+    In the order of their turns; behind them those whose turn is damaged. In a store with stripes
+    those of this one, in the store's order.
     """
+    if tx.stripe_count():
+        return _lanes_of_stripe(tx)
     found: dict[Lane, None] = {}
     is_damaged = False
     for name in LaneName:
@@ -137,14 +148,44 @@ def _walk_rows(tx: Transaction, lane: Lane) -> Iterator[tuple[bytes, bytes | Non
         yield after, data
 
 
+def _lanes_of_stripe(tx: Transaction) -> list[Lane]:
+    try:
+        return [
+            _lane_of(partition)
+            for partition in tx.partitions(Table.OUTBOX)
+            if not partition.startswith(TURNS)
+        ]
+    except RecordCorrupted:
+        return list(dict.fromkeys(_scan_lanes(tx)))
+
+
+def _lane_of(partition: bytes) -> Lane:
+    try:
+        return Lane(LaneName(partition[0]), address_from_key(partition[1:]))
+    except (IndexError, ValueError) as error:
+        raise RecordCorrupted("a lane of the outbox has no name: the store is damaged") from error
+
+
 def _scan_lanes(tx: Transaction) -> Iterator[Lane]:
     rows = tx.scan(Table.OUTBOX)
     while True:
         try:
             partition, row, _ = next(rows)
             if len(row) == NUMBER_BYTES and not partition.startswith(TURNS):
-                yield Lane(LaneName(partition[0]), address_from_key(partition[1:]))
+                yield _lane_of(partition)
         except StopIteration:
             return
         except RecordCorrupted:  # of another row: a damaged one is why somebody asks
             continue
+
+
+def _renew_lane(tx: Transaction, lane: Lane, numbers: Collection[int]) -> None:
+    """Write anew how it stands with a lane, of which only the numbers of its rows are known."""
+    for kind in TurnKind:
+        turns = turns_of(lane.name, kind)
+        for turn in [turn for turn, other in walk_turns_of(tx, lane.name, kind) if other == lane]:
+            turns.remove(tx, turn)
+    tx.delete(Table.OUTBOX, lane.partition, LANE_ROW)
+    if numbers:
+        record = LaneRecord(first=min(numbers), next=max(numbers) + 1, turn=0)
+        save_lane(tx, lane, replace(record, turn=take_turn(tx, lane, record)))

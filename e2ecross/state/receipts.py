@@ -14,6 +14,7 @@ from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.accounts import user_from_key, user_key
 from e2ecross.state.shelf import Shelf
+from e2ecross.state.stripe import bound_of_stripe
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.conversation_records import decode_receipt, encode_receipt
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
@@ -76,7 +77,7 @@ def note_due(tx: Transaction, receipts: Sequence[DueReceipt], there: int = 0) ->
     Returns:
         How many are there then.
     """
-    noted = receipts[: max(0, _MAX_DUE - there)]
+    noted = receipts[: max(0, bound_of_stripe(_MAX_DUE, tx.stripe_count()) - there)]
     for receipt in noted:
         tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt(receipt.group_id))
     return there + len(noted)

@@ -3,7 +3,8 @@
 
 Rules:
 - Whoever can put bytes into a mailbox can make messages fail, and so make us ask; whoever is a
-  contact can ask. Both are counted, for each address and in all.
+  contact can ask. Both are counted, for each address and in all; of a store with stripes in all of
+  a stripe, which has its part of what there may be.
 - Only `Client` counts: a failed `Device.decrypt` changes nothing.
 - How often a device may have its entry in the account's list changed is counted beside that.
 - What is asked of members of groups, and told them, is counted beside that, and in all with it.
@@ -19,6 +20,7 @@ from e2ecross.address import Address, UserId
 from e2ecross.state.accounts import user_key
 from e2ecross.state.context import Context, address_key, require_device
 from e2ecross.state.shelf import Shelf
+from e2ecross.state.stripe import bound_of_stripe
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.group import GroupId
@@ -91,7 +93,7 @@ def spend_request(
     own = _load(tx, address_key(sender), total.window_started_at_ms)
     identity = find_identity(tx, sender)
     is_stranger = identity is None or identity.asked_at_ms > 0
-    if _is_used_up(context, total, own):
+    if _is_used_up(context, tx, total, own):
         return Request.REFUSED
     # A time after now, of a clock that was wrong, stops nothing until it has come.
     was_asked = own.strangers > 0 or (
@@ -100,7 +102,8 @@ def spend_request(
     starts = is_stranger and not was_asked
     if in_group and is_stranger and was_asked and not _is_new_here(tx, now_ms):
         return Request.REFUSED
-    if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
+    strangers = bound_of_stripe(_MAX_STRANGERS, tx.stripe_count())
+    if starts and total.strangers >= strangers and not _is_new_here(tx, now_ms):
         return Request.REFUSED
     if not _spend(tx, _ATTEMPTS, address_key(sender) + message_id, _MAX_ATTEMPTS, now_ms):
         return Request.REFUSED
@@ -125,10 +128,10 @@ def _is_new_here(tx: Transaction, now_ms: int) -> bool:
 
 def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: int) -> bool:
     """Note that a message is sent again to a device; tells whether it may be."""
-    policy = context.policy
+    policy, most = context.policy, bound_of_stripe(context.policy.resends, tx.stripe_count())
     total = _total(tx, now_ms)
     own = _load(tx, address_key(requester), total.window_started_at_ms)
-    if total.answers >= policy.resends or own.answers >= policy.resends_per_peer:
+    if total.answers >= most or own.answers >= policy.resends_per_peer:
         return False
     _save(tx, _TOTAL, replace(total, answers=total.answers + 1))
     _save(tx, address_key(requester), replace(own, answers=own.answers + 1))
@@ -153,7 +156,7 @@ def spend_group_question(
     """Note that a device is asked for commits of a group; tells whether it may be."""
     total = _total(tx, now_ms)
     own = _load(tx, address_key(device), total.window_started_at_ms)
-    if _is_used_up(context, total, own):
+    if _is_used_up(context, tx, total, own):
         return False
     if not _spend(tx, _QUESTIONS, address_key(device) + group.value, 1, now_ms):
         return False
@@ -194,10 +197,12 @@ def date_attempts(tx: Transaction, now_ms: int) -> None:
         shelf.date(tx, now_ms)
 
 
-def _is_used_up(context: Context, total: RetryBudgetRecord, own: RetryBudgetRecord) -> bool:
+def _is_used_up(
+    context: Context, tx: Transaction, total: RetryBudgetRecord, own: RetryBudgetRecord
+) -> bool:
     """Whether nothing more may be asked of a device today, or of anybody."""
-    policy = context.policy
-    return total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer
+    policy, most = context.policy, bound_of_stripe(context.policy.retry_requests, tx.stripe_count())
+    return total.requests >= most or own.requests >= policy.retry_requests_per_peer
 
 
 def _spend(tx: Transaction, shelf: Shelf, row: bytes, most: int, now_ms: int) -> bool:

@@ -110,7 +110,7 @@ def was_sent(
         return False
     if SentIdRecord.decode(found.record).digest != _digest(content):
         raise InvalidArgument(
-            f"message_id must be a new one: it was used for another message to {conversation}"
+            f"message_id was used for another message to {conversation}: take a new one"
         )
     return True
 

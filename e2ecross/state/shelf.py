@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from e2ecross.state.stripe import bound_of_stripe
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
 
@@ -47,7 +48,8 @@ class Shelf(NamedTuple):
         table: holds nothing else in partitions of the name and four bytes, and in the row of the
             name in the partition empty.
         kept_ms: how long a row is found at least, milliseconds; a quarter longer at most.
-        rows: how many rows are kept at most; then the oldest fifth of them goes.
+        rows: how many rows are kept at most, of a stripe its part of them; then the oldest fifth of
+            them goes.
         name: tells the shelves of one table apart.
     """
 
@@ -86,7 +88,7 @@ class Shelf(NamedTuple):
             return
         generations = _dated(self._load(tx), now_ms)
         # Rounded up, so that a bound of one row keeps one.
-        most = -(-self.rows // _GENERATIONS)
+        most = -(-bound_of_stripe(self.rows, tx.stripe_count()) // _GENERATIONS)
         for row, record in rows:
             number, opened_at_ms, count = generations[-1] if generations else (-1, 0, most)
             if count >= most or now_ms - opened_at_ms >= self.kept_ms // 4:

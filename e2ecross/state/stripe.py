@@ -18,11 +18,22 @@ from e2ecross.stores.base import Codec, Store, Table, Transaction
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS, MAX_SEEN_BASE_KEYS_OF_STRIPE
 from e2ecross.wire.stripe_record import MAX_SEEN_COUNTS, StripeRecord
 
-__all__ = ["count_seen", "is_full", "read_stripe", "refuse_groups", "save_stripe", "stripe_of"]
+__all__ = [
+    "bound_of_stripe",
+    "count_seen",
+    "is_full",
+    "note_outbox_due",
+    "read_stripe",
+    "refuse_groups",
+    "save_stripe",
+    "stripe_of",
+]
 
 _LABEL: Final = b"e2ecross stripe 1"
 _HASH_BITS: Final = 16
 _REMEMBERED: Final = 4_096  # accounts, whose hash takes 1 us
+
+_LEAST_OF_STRIPE: Final = 64  # accounts are not spread evenly
 
 _STRIPE_TABLE: Final = Table.STRIPE  # looking up a member takes Python 0.1 us, four times a message
 _STRIPE: Final = Codec(StripeRecord.encode, StripeRecord.decode)
@@ -39,6 +50,17 @@ def save_stripe(tx: Transaction, record: StripeRecord) -> None:
     tx.put_value(_STRIPE_TABLE, b"", b"", record, _STRIPE)
 
 
+def note_outbox_due(tx: Transaction, at_ms: int) -> None:
+    """Note that something may be due to be sent at a time, milliseconds since 1970, above 0.
+
+    Stores without stripes need no time for it.
+    """
+    if tx.stripe_count():
+        stripe = read_stripe(tx)
+        if not stripe.outbox_due_ms or at_ms < stripe.outbox_due_ms:
+            save_stripe(tx, stripe._replace(outbox_due_ms=at_ms))
+
+
 @lru_cache(_REMEMBERED)
 def stripe_of(user: UserId, stripes: int) -> int:
     """Return the stripe, 1 to `stripes`, of an account that is not the device's own.
@@ -52,6 +74,16 @@ def stripe_of(user: UserId, stripes: int) -> int:
     name = _LABEL + user.app.encode() + b"\0" + user.user.encode()
     first = int.from_bytes(hashlib.sha256(name).digest()[: _HASH_BITS // 8])
     return 1 + (first * stripes >> _HASH_BITS)
+
+
+def bound_of_stripe(bound: int, stripes: int) -> int:
+    """Return how much of something that is bounded there may be in each stripe of a store.
+
+    Args:
+        bound: of all of it; in a stripe its part, but never less than 64 of what there may be.
+        stripes: of the store; 0: the answer is the bound.
+    """
+    return min(bound, max(-(-bound // max(stripes, 1)), _LEAST_OF_STRIPE))
 
 
 def refuse_groups(store: Store) -> None:

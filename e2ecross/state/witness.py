@@ -91,10 +91,11 @@ class CheckedWitness:
 class EpochWatch:
     """The highest epoch of each stripe that a device has seen; shared by all who use it."""
 
-    __slots__ = ("_seen", "_who")
+    __slots__ = ("_refusals", "_seen", "_who")
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
+        self._refusals = 0
         self._seen: dict[int, int] = {}
         self._who: dict[int, str] = {}
 
@@ -117,7 +118,13 @@ class EpochWatch:
         Raises:
             RestoredStore: always.
         """
+        self._refusals += 1
         raise _restored(epoch, self.seen(stripe), self._who.get(stripe, "this device"))
+
+    @property
+    def refusals(self) -> int:
+        """How often the store was refused: whoever sends looks into it anew after each."""
+        return self._refusals
 
 
 def require_epoch(epoch: int, known: int, who: str) -> None:

@@ -84,6 +84,8 @@ class Table(enum.StrEnum):
     CONVERSATIONS = "conversations"
     """Partition: user: whether the user has accepted or blocked the account, and how many messages
     of a stranger wait."""
+    CONSENT = "consent"
+    """Partition: user: what the account has consented to, and how much of it was used."""
     RECEIPTS = "receipts"
     """Partition: `due`: receipts that are to be sent, row: when, user, message id, what. Or
     generation: what was sent, row: user, message id, what."""
@@ -180,6 +182,10 @@ class Transaction(Protocol):
 
     def add(self, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
         """Write the record at that place unless there is one; returns whether it was written."""
+        ...
+
+    def stripe_count(self) -> int:
+        """Return how many stripes the store has; see `Store.stripes`."""
         ...
 
     def at(self, stripe: int) -> "Transaction":
@@ -297,6 +303,10 @@ class WholeStore:
             return False
         self.put(table, partition, row, record)
         return True
+
+    def stripe_count(self: Transaction) -> int:
+        """See `Transaction.stripe_count`."""
+        return 0
 
     def at(self: T, stripe: int) -> T:
         """See `Transaction.at`."""

@@ -88,6 +88,10 @@ class StripeView:
         check_change(self._own, self._stripe, table, partition, "add")
         return self._inner.add(table, self._place(table, partition), row, record)
 
+    def stripe_count(self) -> int:
+        """See `Transaction.stripe_count`."""
+        return self._stripes
+
     def at(self, stripe: int) -> Transaction:
         """See `Transaction.at`."""
         check_view(self._own, stripe, self._stripes)

@@ -27,6 +27,7 @@ except ImportError as error:
 
 from e2ecross.arguments import forgets_secrets, require_type, require_whole_number
 from e2ecross.errors import InvalidArgument
+from e2ecross.metrics import Metrics, watched_by
 from e2ecross.stores.base import DEVICE_TABLES, Table, Transaction
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
@@ -73,6 +74,8 @@ class PostgresStore:
             secrets.
         prepare: whether statements are prepared. None: at a server, and not behind a pooler.
         entropy: source of salts and nonces.
+        metrics: is told how long transactions take, and what fails, outside of them. None: nobody
+            is.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or range.
@@ -99,6 +102,7 @@ class PostgresStore:
         cached_values: int = _DEFAULT_CACHED_VALUES,
         prepare: bool | None = None,
         entropy: EntropySource = SYSTEM_ENTROPY,
+        metrics: Metrics | None = None,
     ) -> None:
         require_type("conninfo", conninfo, str)
         require_type("name", name, str)
@@ -110,6 +114,7 @@ class PostgresStore:
         check_busy_timeout(busy_timeout_ms)
         check_cached_values(cached_values)
         require_type("prepare", prepare, bool, type(None))
+        watch = watched_by(metrics)
 
         def make_link() -> Link:
             return connect(conninfo, busy_timeout_ms, prepare)
@@ -129,7 +134,7 @@ class PostgresStore:
         except BaseException:
             link.close()
             raise
-        self._opened = Opened(found.number, found.stripes, ring, self._find_pool)
+        self._opened = Opened(found.number, found.stripes, ring, self._find_pool, watch)
         self._find_pool().give(link)
         if ring is not None and ring.missing:
             self._add_headers(ring)
@@ -208,8 +213,11 @@ class PostgresStore:
             StoreError: see `transaction`.
         """
         require_whole_number("limit", limit)
-        ring = self._opened.ring
-        return 0 if ring is None else reseal(self._opened, ring, limit)
+        ring, watch = self._opened.ring, self._opened.watch
+        left = 0 if ring is None else reseal(self._opened, ring, limit)
+        if watch is not None:
+            watch.observe("reseal_left", left)
+        return left
 
     def forget_key(self, key_id: int) -> None:
         """Let the store open with this key no more; when no worker has it among its `keys`.

@@ -25,12 +25,14 @@ from psycopg.types.numeric import Int8
 
 from e2ecross.arguments import forget_locals
 from e2ecross.errors import CommitUnknown, StoreBusy, StoreCorrupted, StoreError, StoreMoved
+from e2ecross.metrics import Watch
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.postgres_cache import Kept
 from e2ecross.stores.postgres_link import IDENTITY, Link, Statement
 from e2ecross.stores.postgres_pool import Pool
 from e2ecross.stores.postgres_rows import STORE_BITS, Work
 from e2ecross.stores.postgres_sealing import KeyRing
+from e2ecross.stores.postgres_times import Times
 from e2ecross.stores.postgres_view import StripeView, Unit
 
 __all__ = ["Block", "Opened", "in_transaction"]
@@ -77,12 +79,14 @@ class Opened:
         stripes: how many it has.
         ring: what seals its records, if anything.
         find_pool: gives the connections of this process.
+        watch: is told how long its transactions take, or None.
     """
 
     number: int
     stripes: int
     ring: KeyRing | None
     find_pool: Callable[[], Pool]
+    watch: Watch | None = None
 
 
 class Block:
@@ -107,6 +111,7 @@ class Block:
         "_pool",
         "_stripe",
         "_thread",
+        "_times",
         "_xid",
         "server",
         "unit",
@@ -123,6 +128,7 @@ class Block:
         self._pool: Pool | None = None
         self._link: Link | None = None
         self._thread = 0
+        self._times: Times | None = None
 
     def __enter__(self) -> Transaction:
         """Begin it.
@@ -131,6 +137,18 @@ class Block:
             StoreMoved: the server is not the one of before.
             StoreError: the store cannot be read or written.
         """
+        if self._opened.watch is None:
+            return self._enter()
+        times = self._times = Times(self._opened.watch)
+        try:
+            view = self._enter()
+        except BaseException as error:
+            times.tell(error)
+            raise
+        times.note_begun(self._kept)
+        return view
+
+    def _enter(self) -> Transaction:
         if self._thread:
             raise StoreError("a transaction is begun once: ask the store for a new one")
         pool = self._opened.find_pool()
@@ -150,6 +168,17 @@ class Block:
         traceback: TracebackType | None,
     ) -> None:
         """Commit it, or undo it."""
+        if self._times is None:
+            self._exit(kind, error)
+            return
+        try:
+            self._exit(kind, error)
+        except BaseException as raised:
+            self._times.tell(raised)
+            raise
+        self._times.tell(error)
+
+    def _exit(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         try:
             if kind is None:
                 self._commit()

@@ -265,6 +265,10 @@ class StripeRows(ValuesAsBytes):
         last = 0 if table in DEVICE_TABLES else self._work.stripes
         return self._walk(table, self._device, Int8(self._device + last))
 
+    def stripe_count(self) -> int:
+        """See `Transaction.stripe_count`."""
+        return self._work.stripes
+
     def at(self, stripe: int) -> "StripeRows":
         """See `Transaction.at`."""
         return StripeRows(self._work, stripe)

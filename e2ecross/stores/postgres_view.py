@@ -263,6 +263,10 @@ class StripeView:
         self._keep(place, None, _DELETED)
         return True
 
+    def stripe_count(self) -> int:
+        """See `Transaction.stripe_count`."""
+        return self._unit.work.stripes
+
     def at(self, stripe: int) -> Transaction:
         """See `Transaction.at`."""
         work = self._unit.work

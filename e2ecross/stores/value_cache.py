@@ -66,10 +66,10 @@ class ValueCache:
     def find(self, place: _Place, codec: Codec[V]) -> V | None:
         """Return the value at that place, or None: nothing is there; as far as this codec knows.
 
-        `NOT_KEPT` where that is not known.
+        `NOT_KEPT` where that is not known. That nothing is there says any codec.
         """
         kept = self._values.get(place)
-        if kept is None or kept[1] is not codec:
+        if kept is None or (kept[0] is not None and kept[1] is not codec):
             return cast(V, NOT_KEPT)
         value: V | None = kept[0]
         return value

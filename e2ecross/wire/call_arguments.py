@@ -16,6 +16,7 @@ from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.exchange import (
     BLOB_ID_BYTES,
     CONSENT_BYTES,
+    HIGHEST_STRIPE,
     HOLDER_BYTES,
     LINK_ID_BYTES,
     LINK_SLOTS,
@@ -120,22 +121,22 @@ def require_copies(copies: bytes) -> None:
         )
 
 
-def require_told(epochs: Mapping[int, int] | None) -> int:
-    """Return the epoch that is told of stripe 0, 0 if none.
+def require_told(epochs: Mapping[int, int] | None) -> dict[int, int]:
+    """Return the epochs that are told, by stripe: those that are not 0.
 
     Raises:
         InvalidArgument: these are no epochs.
-        BackendRefused: one is of another stripe, which only fleets have.
+        BackendRefused: they are too many.
     """
     if epochs is None:
-        return 0
+        return {}
     require_type("epochs", epochs, Mapping)
+    if len(epochs) > MAX_IN_CALL:
+        raise BackendRefused(f"tell the epochs of at most {MAX_IN_CALL:,} stripes at once")
     for stripe, epoch in epochs.items():
-        require_whole_number("epochs", stripe)
+        require_whole_number("epochs", stripe, 0, HIGHEST_STRIPE)
         require_whole_number("epochs", epoch, 0, MAX_NUMBER)
-        if stripe:
-            raise BackendRefused("this back end knows no fleets: tell the epoch of stripe 0 alone")
-    return epochs.get(0, 0)
+    return {stripe: epoch for stripe, epoch in epochs.items() if epoch}
 
 
 def require_consents(consents: Sequence[bytes], envelopes: int) -> None:

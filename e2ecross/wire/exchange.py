@@ -18,6 +18,7 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 __all__ = [
     "BLOB_ID_BYTES",
     "CONSENT_BYTES",
+    "HIGHEST_STRIPE",
     "HOLDER_BYTES",
     "LINK_ID_BYTES",
     "LINK_SLOTS",
@@ -43,6 +44,8 @@ MAX_IN_CALL: Final = 1_024
 """Envelopes in one call: bounds how long one transaction keeps others waiting."""
 MAX_DEPOSIT_BYTES: Final = 4 * 1024 * 1024
 """Envelopes in one call, bytes: 32 of the largest."""
+HIGHEST_STRIPE: Final = 65_536
+"""Of the largest store."""
 MAX_USERS_IN_CALL: Final = 32
 """Users whose keys one call hands out: those of 512 devices, about 1 MB."""
 LINK_ID_BYTES: Final = 16
@@ -128,8 +131,8 @@ class Deposited:
             else for now. All others were taken.
         seqs: the number of the newest list of devices, 0 if there is none, of the account of each
             recipient and of the sender.
-        epochs: the highest epoch that the sender has told, by stripe; a device without a fleet has
-            the stripe 0 alone.
+        epochs: of each stripe that was told, the highest epoch that the sender had told before; 0
+            for none. A device without a fleet has the stripe 0 alone.
     """
 
     refused: Mapping[int, BackendError] = field(default_factory=dict)

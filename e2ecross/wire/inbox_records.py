@@ -7,7 +7,7 @@ Source: docs/wire-format.md, records at rest.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
@@ -26,17 +26,23 @@ from e2ecross.wire.record_encoding import (
 )
 
 __all__ = [
+    "NOT_HELD",
+    "ArrivalRecord",
     "InboxFailure",
+    "InboxHold",
     "InboxMessage",
     "InboxNotice",
     "InboxRecord",
     "decode_arrival",
+    "decode_inbox_hold",
     "decode_inbox_item",
     "encode_arrival",
     "encode_inbox_item",
+    "hold_inbox_item",
 ]
 
 _HASH_BYTES: Final = 32
+_WHAT: Final = "an inbox record"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -133,9 +139,39 @@ class InboxNotice:
 InboxRecord = InboxMessage | InboxFailure | InboxNotice
 
 
-def encode_inbox_item(item: InboxRecord) -> bytes:
+class InboxHold(NamedTuple):
+    """How it stands with an item in a store that many workers share.
+
+    Attributes:
+        until_ms: a worker has it until then, milliseconds since 1970; 0: nobody was handed it.
+        backend_number: of the envelope that is acknowledged when the item is confirmed; 0: none.
+    """
+
+    until_ms: int
+    backend_number: int
+
+
+NOT_HELD: Final = InboxHold(0, 0)
+"""In a store without stripes; and what came in no envelope."""
+
+
+class ArrivalRecord(NamedTuple):
+    """An envelope that the back end may hand out again.
+
+    Attributes:
+        envelope_hash: 32 bytes.
+        item_number: of the item that it gave, in a store that many workers share; 0: none.
+    """
+
+    envelope_hash: bytes
+    item_number: int = 0
+
+
+def encode_inbox_item(item: InboxRecord, hold: InboxHold = NOT_HELD) -> bytes:
     """Return the record of an item for the app."""
     fields = storage_pb2.InboxRecord()
+    if hold is not NOT_HELD:
+        fields.held_until_ms, fields.backend_number = hold
     if isinstance(item, InboxNotice):
         fields.notice.kind = item.kind
         if item.user is not None:
@@ -183,7 +219,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
         RecordCorrupted: it does not decode.
         StoreTooNew: a later release wrote it.
     """
-    what = "an inbox record"
+    what = _WHAT
     fields = decode_record(storage_pb2.InboxRecord, data, what)
     sender = decode_stored_address(fields.sender, what) if fields.HasField("sender") else None
     kind = fields.WhichOneof("item")
@@ -216,13 +252,38 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
     )
 
 
-def encode_arrival(envelope_hash: bytes) -> bytes:
-    """Return the record of an envelope (32 bytes of hash) that the back end may hand out again."""
-    return encode_record(storage_pb2.InboxRecord(envelope_hash=envelope_hash))
+def decode_inbox_hold(data: bytes) -> InboxHold:
+    """Read of the record of an item how it stands with it; the item itself is not looked at.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    fields = decode_record(storage_pb2.InboxRecord, data, _WHAT)
+    return InboxHold(fields.held_until_ms, fields.backend_number)
 
 
-def decode_arrival(data: bytes) -> bytes:
-    """Return the hash (32 bytes) of an envelope that the back end may hand out again.
+def hold_inbox_item(data: bytes, until_ms: int) -> bytes:
+    """Return the record of an item that a worker has until a time, milliseconds since 1970.
+
+    Raises:
+        RecordCorrupted: what is there does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    fields = decode_record(storage_pb2.InboxRecord, data, _WHAT)
+    fields.held_until_ms = until_ms
+    return encode_record(fields)
+
+
+def encode_arrival(envelope_hash: bytes, item_number: int = 0) -> bytes:
+    """Return the record of an envelope that the back end may hand out again: `ArrivalRecord`."""
+    return encode_record(
+        storage_pb2.InboxRecord(envelope_hash=envelope_hash, item_number=item_number)
+    )
+
+
+def decode_arrival(data: bytes) -> ArrivalRecord:
+    """Read the record of an envelope that the back end may hand out again.
 
     Raises:
         RecordCorrupted: it does not decode.
@@ -231,7 +292,7 @@ def decode_arrival(data: bytes) -> bytes:
     what = "a record of an envelope"
     fields = decode_record(storage_pb2.InboxRecord, data, what)
     check_lengths(what, (fields.envelope_hash, _HASH_BYTES))
-    return fields.envelope_hash
+    return ArrivalRecord(fields.envelope_hash, fields.item_number)
 
 
 def _group_bytes(group: GroupId | None) -> bytes:

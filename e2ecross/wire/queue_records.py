@@ -33,33 +33,14 @@ __all__ = [
     "LaneRecord",
     "OutboxRecord",
     "TurnRecord",
-    "decode_queue_end",
     "decode_row",
-    "encode_queue_end",
     "encode_row",
 ]
 
 
+_MAX_PURPOSE: Final = 4
 _MAX_OUTBOX_BYTES: Final = MAX_COPIES_BYTES + MAX_ENVELOPE_BYTES
 """The largest envelope of copies, or an envelope and what is in it, with room for the rest."""
-
-
-def encode_queue_end(after: int) -> bytes:
-    """Return the record of a queue: the number that is given next."""
-    return encode_record(storage_pb2.QueueRecord(next=after))
-
-
-def decode_queue_end(data: bytes) -> int:
-    """Return the number that a queue gives next.
-
-    Raises:
-        RecordCorrupted: it does not decode.
-        StoreTooNew: a later release wrote it.
-    """
-    what = "a queue record"
-    fields = decode_record(storage_pb2.QueueRecord, data, what)
-    _check_ends(what, 1, fields.next)
-    return fields.next
 
 
 def encode_row(number: int) -> bytes:
@@ -90,6 +71,7 @@ class OutboxRecord(Secret):
         peer: with whom the conversation is, of a receipt for another own device; else None.
         group_id: of what is for members of a group: which, 32 bytes; else empty.
         copies: the envelope is an `EnvelopeCopies`.
+        purpose: of a message that the recipient has consented to, 1 to 4; 0: it has none.
     """
 
     envelope: bytes
@@ -100,6 +82,7 @@ class OutboxRecord(Secret):
     peer: UserId | None = None
     group_id: bytes = b""
     copies: bool = False
+    purpose: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -113,6 +96,7 @@ class OutboxRecord(Secret):
                 peer=None if self.peer is None else encode_user(self.peer),
                 group_id=self.group_id,
                 copies=self.copies,
+                purpose=self.purpose,
             )
         )
 
@@ -131,6 +115,8 @@ class OutboxRecord(Secret):
             (fields.message_id, MESSAGE_ID_BYTES),
             (fields.group_id, GROUP_ID_BYTES if fields.group_id else 0),
         )
+        if fields.purpose > _MAX_PURPOSE:
+            raise RecordCorrupted(f"{what} has an unknown purpose: the store is damaged")
         return cls(
             fields.envelope,
             fields.message_id,
@@ -140,6 +126,7 @@ class OutboxRecord(Secret):
             decode_stored_user(fields.peer, what) if fields.HasField("peer") else None,
             fields.group_id,
             fields.copies,
+            fields.purpose,
         )
 
 
@@ -150,9 +137,13 @@ class LaneRecord:
     Attributes:
         first: below it no row is left.
         next: the number that is given next.
-        turn: its row among the turns.
+        turn: its row among the turns; 0: none, in a store with stripes.
         code: of the error that it waits to pass, or empty.
         untrusted_key: the identity key that the user has to decide about, 33 bytes, or empty.
+        try_after_ms: in a store with stripes, until when somebody else sends from it, milliseconds
+            since 1970.
+        attempts: how often that was in vain, since something was sent from it.
+        first_id: of the message in row 1, 16 bytes, if no row of its own says it; else empty.
     """
 
     first: int
@@ -160,6 +151,9 @@ class LaneRecord:
     turn: int
     code: str = ""
     untrusted_key: bytes = b""
+    try_after_ms: int = 0
+    attempts: int = 0
+    first_id: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -170,6 +164,9 @@ class LaneRecord:
                 turn=self.turn,
                 code=self.code,
                 untrusted_key=self.untrusted_key,
+                try_after_ms=self.try_after_ms,
+                attempts=self.attempts,
+                first_id=self.first_id,
             )
         )
 
@@ -184,11 +181,15 @@ class LaneRecord:
         what = "a lane record"
         fields = decode_record(storage_pb2.LaneRecord, data, what)
         _check_ends(what, fields.first, fields.next)
-        if not fields.turn:
-            raise RecordCorrupted(f"{what} has no turn: the store is damaged")
-        if fields.untrusted_key:
-            check_lengths(what, (fields.untrusted_key, PUBLIC_KEY_BYTES))
-        return cls(fields.first, fields.next, fields.turn, fields.code, fields.untrusted_key)
+        check_lengths(
+            what,
+            (fields.untrusted_key, PUBLIC_KEY_BYTES if fields.untrusted_key else 0),
+            (fields.first_id, MESSAGE_ID_BYTES if fields.first_id else 0),
+        )
+        return cls(
+            *(fields.first, fields.next, fields.turn, fields.code, fields.untrusted_key),
+            *(fields.try_after_ms, fields.attempts, fields.first_id),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class DeviceRecord(Secret):
             secret, or empty.
         restored_epoch: the epoch that the last restore has left, 0 without one.
         imported_at_ms: when the identity came from a backup, milliseconds since 1970; else 0.
+        life: how often a store with stripes was opened as restored.
     """
 
     address: Address
@@ -77,6 +78,7 @@ class DeviceRecord(Secret):
     replaced_token: bytes = b""
     restored_epoch: int = 0
     imported_at_ms: int = 0
+    life: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -96,6 +98,7 @@ class DeviceRecord(Secret):
                 replaced_token=self.replaced_token,
                 restored_epoch=self.restored_epoch,
                 imported_at_ms=self.imported_at_ms,
+                life=self.life,
             )
         )
 
@@ -127,6 +130,7 @@ class DeviceRecord(Secret):
             replaced_token=fields.replaced_token,
             restored_epoch=fields.restored_epoch,
             imported_at_ms=fields.imported_at_ms,
+            life=fields.life,
         )
 
 

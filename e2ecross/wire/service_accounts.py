@@ -146,7 +146,7 @@ def encode_epochs(epochs: Mapping[int, int]) -> bytes:
 
 
 def decode_epochs(data: bytes) -> dict[int, int]:
-    """Read epochs by stripe, at most 4,097, each 1 to 2^63-1.
+    """Read epochs by stripe, at most 65,537, each 1 to 2^63-1.
 
     Raises:
         DecodeError: malformed, or a bound is exceeded.

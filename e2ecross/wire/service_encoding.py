@@ -15,10 +15,9 @@ from typing import Final, TypeVar
 from e2ecross.errors import DecodeError, E2ECrossError, InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import service_pb2
 from e2ecross.wire.encoding import serialize
-from e2ecross.wire.exchange import MAX_NUMBER
+from e2ecross.wire.exchange import HIGHEST_STRIPE, MAX_NUMBER
 
 __all__ = [
-    "MAX_STRIPES",
     "checked",
     "clean_text",
     "pack_epochs",
@@ -30,9 +29,6 @@ __all__ = [
     "unpack_epochs",
 ]
 
-MAX_STRIPES: Final = 1_024
-"""Epochs that one deposit tells."""
-_MAX_ANSWERED_STRIPES: Final = 4_097
 _MAX_TEXT_CHARS: Final = 200
 _T = TypeVar("_T")
 
@@ -87,17 +83,18 @@ def pack_epochs(epochs: Mapping[int, int]) -> service_pb2.Epochs:
     )
 
 
-def unpack_epochs(fields: service_pb2.Epochs, most: int = _MAX_ANSWERED_STRIPES) -> dict[int, int]:
+def unpack_epochs(fields: service_pb2.Epochs, most: int = HIGHEST_STRIPE + 1) -> dict[int, int]:
     """Check epochs from outside.
 
     Raises:
-        DecodeError: not as many of both, too many, not ascending, or one that is 0.
+        DecodeError: not as many of both, too many, not ascending, out of range, or one that is 0.
     """
     require_count("epochs", len(fields.epochs), most)
     if len(fields.stripes) != len(fields.epochs):
         raise DecodeError("there must be as many stripes as epochs")
     if any(low >= high for low, high in zip(fields.stripes, fields.stripes[1:], strict=False)):
         raise DecodeError("stripes must ascend")
-    for epoch in fields.epochs:
+    for stripe, epoch in zip(fields.stripes, fields.epochs, strict=True):
+        require_number("a stripe", stripe, HIGHEST_STRIPE)
         require_number("an epoch", epoch, low=1)
     return dict(zip(fields.stripes, fields.epochs, strict=True))

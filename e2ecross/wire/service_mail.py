@@ -4,7 +4,7 @@
 Source: docs/service.md, bodies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -31,6 +31,7 @@ from e2ecross.wire.exchange import (
     MAX_ACKNOWLEDGED_IN_CALL,
     MAX_FETCHED_IN_CALL,
     MAX_HOLD_MS,
+    MAX_IN_CALL,
     MAX_WAIT_MS,
     Deposited,
     Waiting,
@@ -38,7 +39,6 @@ from e2ecross.wire.exchange import (
 from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_ENVELOPE_BYTES
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_encoding import (
-    MAX_STRIPES,
     clean_text,
     pack_epochs,
     require_count,
@@ -95,7 +95,7 @@ class DepositRequest:
         """
         largest = CALLS["deposit_all"].max_request
         fields = parse(service_pb2.DepositRequest, data, "a deposit", largest)
-        epochs = unpack_epochs(fields.epochs, MAX_STRIPES)
+        epochs = unpack_epochs(fields.epochs, MAX_IN_CALL)
         if len(fields.consents) not in (0, len(fields.envelopes)):
             raise DecodeError("there must be a consent for each envelope, or none")
         for consent in fields.consents:
@@ -138,7 +138,7 @@ class DepositCopiesRequest:
         """
         largest = CALLS["deposit_copies"].max_request
         fields = parse(service_pb2.DepositCopiesRequest, data, "a deposit of copies", largest)
-        return cls(fields.copies, unpack_epochs(fields.epochs, MAX_STRIPES))
+        return cls(fields.copies, unpack_epochs(fields.epochs, MAX_IN_CALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +244,10 @@ def encode_deposited(deposited: Deposited) -> bytes:
     )
 
 
-def decode_deposited(data: bytes, count: int) -> Deposited:
+def decode_deposited(data: bytes, count: int, stripes: Collection[int]) -> Deposited:
     """Read what became of a deposit of that many envelopes, or of copies for that many.
 
-    `epochs` has stripe 0 with 0 where there was a sender, and none was ever told.
+    `epochs` has those stripes, of which it has told, where there was a sender.
 
     Raises:
         DecodeError: malformed; a place that is none; more accounts than there can be.
@@ -265,8 +265,9 @@ def decode_deposited(data: bytes, count: int) -> Deposited:
     seqs: dict[UserId, int] = {}
     for told in fields.seqs:
         seqs[decode_user(told.user)] = require_number("the number of a list", told.seq)
-    epochs = unpack_epochs(fields.epochs)
-    return Deposited(refused, seqs, epochs or ({0: 0} if seqs else {}))
+    before = unpack_epochs(fields.epochs)
+    epochs = {stripe: before.get(stripe, 0) for stripe in stripes} if seqs else {}
+    return Deposited(refused, seqs, epochs)
 
 
 def encode_waiting(waiting: Sequence[Waiting]) -> bytes:

@@ -18,6 +18,8 @@ import pytest
 from e2ecross import (
     Bytes,
     Client,
+    ConsentGrant,
+    ConsentRevoke,
     Device,
     Envelope,
     MessageKind,
@@ -47,7 +49,7 @@ from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.changes import CHANGES_ROW, read_changes
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
-from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
+from e2ecross.state.queue import NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
 from e2ecross.state.sent import find_kept
 from e2ecross.state.sent_ids import SENT_IDS, was_sent
@@ -167,6 +169,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
     "format-account": frozenset({"format-queue", "format-stranger"}),
+    "format-consent": frozenset({"format-stranger"}),
     "format-queue": frozenset({"format-stranger"}),
     "format-conversation": frozenset({"format-retry", "format-stranger"}),
     "format-stranger": frozenset({"format-conversation", "format-retry"}),
@@ -326,6 +329,8 @@ _KINDS: Final[Mapping[str, int]] = {
     "delete": 6,
     "answer": 7,
     "receipt": 8,
+    "grant": 10,
+    "revoke": 11,
     "retry request": 2**31 + 1,
     "resent": 2**31 + 2,
     "push": 2**31 + 16,
@@ -348,6 +353,8 @@ _CONTENTS: Final[Mapping[str, PayloadContent]] = {
     "delete": Framed(Delete(_REF), _OPENING_KEY),
     "answer": Framed(Answer(_REF, 7, (0,)), _OPENING_KEY),
     "receipt": Receipt(Receipt.READ, (bytes(16),)),
+    "grant": ConsentGrant(bytes(16), (1,), 1, 0, 1, bytes(32)),
+    "revoke": ConsentRevoke(bytes(16), 1),
     "retry request": RetryRequest(bytes(16), GOOD_KEY, 3, "unknown_session"),
     "resent": Resent(bytes(16), 1, Text("halo")),
     "push": DeviceListPush((b"list",)),
@@ -624,10 +631,8 @@ def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     if table == Table.SENT:
         return "sent content" if key[-18:-16] == bytes(2) else "sent copy"
     if table == Table.OUTBOX and partition.startswith(TURNS):
-        return "queue" if key == ENDS_ROW else "turn"
-    if table == Table.INBOX and partition == b"":
-        return "queue" if key == ENDS_ROW else _kind(row)
-    if table == Table.INBOX:
+        return "turn"
+    if table == Table.INBOX and partition:
         return "arrival"
     if table == Table.DEVICE and key == b"account":
         return "own account"
@@ -661,7 +666,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
     """Let Ana's client do all it can, with a store of these rows; the errors that are told."""
     store = MemoryStore()
     fill(store, rows)
-    backend._accounts[ANA].epoch = 0
+    backend._accounts[ANA].epochs.clear()
     told: set[str] = set()
     opened: list[Client] = []
 
@@ -717,7 +722,6 @@ _CLIENT_KINDS: Final = (
     "lane",
     "outbox",
     "own account",
-    "queue",
     "retries",
     "row",
     "sent content",
@@ -735,14 +739,11 @@ _COUNTERS: Final = frozenset(
         *permutations(_NUMBERS, 2),
         *((kind, of) for kind in ("budget", "upkeep") for of in _NUMBERS),
         ("budget", "own account"),
-        ("budget", "queue"),
         ("account", _ONLY_THERE),
-        ("account", "queue"),
         ("budget", "own account"),
         ("upkeep", "own account"),
         ("upkeep", "budget"),
         ("upkeep", "own account"),
-        ("upkeep", "queue"),
         *((kind, "conversations") for kind in ("budget", *_NUMBERS, "upkeep")),
         *((kind, _ONLY_THERE) for kind in ("budget", *_NUMBERS, "shelf", "upkeep")),
     }
@@ -750,8 +751,8 @@ _COUNTERS: Final = frozenset(
 
 
 # What these say is said by others, too: a message that waits is encrypted anew where its row is
-# damaged, and where a lane or a queue ends its rows tell. It is made anew, and what waits leaves.
-_REBUILT: Final = frozenset({"outbox", "lane", "queue"})
+# damaged, and where a lane ends its rows tell. It is made anew, and what waits leaves.
+_REBUILT: Final = frozenset({"outbox", "lane"})
 
 
 @pytest.mark.parametrize("kind", _CLIENT_KINDS)

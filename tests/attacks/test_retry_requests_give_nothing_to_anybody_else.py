@@ -26,8 +26,8 @@ from tests.attacks.hostile_backend import (
     NEVER_ASKS,
     HostileBackend,
     Party,
-    is_end_of_turns,
     party,
+    without_count,
 )
 from tests.attacks.support import ANA, BUDI, NOW_MS, TOKO, Rows, flips
 from tests.support.accounts import change_devices, device_of, new_client
@@ -41,7 +41,7 @@ UNDELIVERED = "notice not_delivered"
 
 def rows(who: Party, *tables: Table) -> Rows:
     """All rows of these tables, without how many ever waited."""
-    return tuple(row for row in who.person.dump() if row[0] in tables and not is_end_of_turns(row))
+    return tuple(without_count(row) for row in who.person.dump() if row[0] in tables)
 
 
 def meet(one: Party, other: Party) -> None:

@@ -94,8 +94,8 @@ def store_of(client: Client) -> Store:
 
 
 def left(store: Store) -> int:
-    """Rows of the inbox, without the one that says where it ends."""
-    return count_rows(store, Table.INBOX) - 1
+    """Rows of the inbox."""
+    return count_rows(store, Table.INBOX)
 
 
 def waiting(client: Client) -> list[Waiting]:

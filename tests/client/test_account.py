@@ -552,7 +552,7 @@ def test_a_store_that_was_put_back_signs_nothing(
     backend: BackendSimulator, phone: Client, budi: Client
 ) -> None:
     link(phone, backend)
-    backend._accounts[ANA].epoch = 10**6
+    backend._accounts[ANA].epochs[0] = 10**6
     again = Client(
         Device.open(phone.device._context.store, clock=phone.device._context.clock), backend
     )

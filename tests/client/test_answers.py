@@ -208,23 +208,52 @@ def test_an_answer_of_another_length_is_none(answer: object) -> None:
         checked(answer).fetch_keys(ANA, TOKEN, WANTED)
 
 
+# --- Epochs ---------------------------------------------------------------------------------
+
+
+def epochs(answer: object) -> object:
+    return checked(answer).epochs(ANA, TOKEN)
+
+
+def test_epochs_are_those_that_were_told() -> None:
+    inner = Answering({})
+    assert CheckedBackend(cast("Backend", inner)).epochs(ANA, TOKEN) == {}
+    assert inner.asked == ("epochs", ANA, TOKEN.value, {})
+    assert epochs({0: 7, 65_536: 2**70}) == {0: 7, 65_536: 2**70}
+    many = dict.fromkeys(range(65_537), 1)
+    assert epochs(many) == many
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, 5, [], [(0, 1)], {0: -1}, {-1: 1}, {True: 1}, {0: True}, {0: "7"}, {"0": 7}),
+        *({0: 1.0}, {0: None}, {0: 1, None: 1}, dict.fromkeys(range(65_538), 1)),
+    ],
+    ids=lambda answer: str(answer)[:20],
+)
+def test_what_is_no_epochs_is_no_answer(answer: object) -> None:
+    with pytest.raises(BackendError, match="epochs with no epochs"):
+        epochs(answer)
+
+
 # --- Deposits -------------------------------------------------------------------------------
 
 
 def deposit(answer: object) -> object:
-    return checked(answer).deposit_all(TOKEN, [b"envelope"], 3)
+    return checked(answer).deposit_all(TOKEN, [b"envelope"], {0: 3})
 
 
 def deposit_copies(answer: object) -> object:
-    return checked(answer).deposit_copies(TOKEN, b"copies", 3)
+    return checked(answer).deposit_copies(TOKEN, b"copies", {0: 3})
 
 
 def test_what_is_said_of_copies() -> None:
     inner = Answering(Deposited())
-    CheckedBackend(cast("Backend", inner)).deposit_copies(TOKEN, b"copies", 3)
+    CheckedBackend(cast("Backend", inner)).deposit_copies(TOKEN, b"copies", {0: 3})
     assert inner.asked == ("deposit_copies", TOKEN.value, b"copies", {"epochs": {0: 3}})
     full, seqs = MailboxFull("full"), {ANA.user_id: 7, BUDI.user_id: 0}
-    assert deposit_copies(Deposited({9: full}, seqs, {0: 5})) == ({9: full}, 5, seqs)
+    assert deposit_copies(Deposited({9: full}, seqs, {0: 5})) == ({9: full}, {0: 5}, seqs)
     for no_answer, what in (
         (None, "nothing that says what was refused"),
         (Deposited({0: "full"}), "nothing that says what was refused"),  # type: ignore[dict-item]
@@ -237,25 +266,25 @@ def test_what_is_said_of_copies() -> None:
 
 def test_what_is_said_of_a_deposit() -> None:
     inner = Answering(Deposited())
-    CheckedBackend(cast("Backend", inner)).deposit_all(TOKEN, [b"envelope"], 3)
+    CheckedBackend(cast("Backend", inner)).deposit_all(TOKEN, [b"envelope"], {0: 3})
     assert inner.asked == ("deposit_all", TOKEN.value, [b"envelope"], {"epochs": {0: 3}})
     full = MailboxFull("full")
     seqs = {ANA.user_id: 7, BUDI.user_id: 0}
-    assert deposit(Deposited({0: full}, seqs, {0: 5})) == ({0: full}, 5, seqs)
-    assert deposit(Deposited()) == ({}, 0, {})
+    assert deposit(Deposited({0: full}, seqs, {0: 5})) == ({0: full}, {0: 5}, seqs)
+    assert deposit(Deposited()) == ({}, {0: 0}, {})
     read_only = Deposited(MappingProxyType({}), MappingProxyType(seqs), MappingProxyType({0: 5}))
-    assert deposit(read_only) == ({}, 5, seqs)
+    assert deposit(read_only) == ({}, {0: 5}, seqs)
 
 
 def test_numbers_of_lists_that_there_are_not_are_those_next_to_them() -> None:
     for told, seq in ((-1, 0), (-(2**70), 0), (2**63 - 1, 2**63 - 1), (2**63, 2**63 - 1)):
-        assert deposit(Deposited({}, {ANA.user_id: told})) == ({}, 0, {ANA.user_id: seq})
+        assert deposit(Deposited({}, {ANA.user_id: told})) == ({}, {0: 0}, {ANA.user_id: seq})
 
 
 def test_seqs_are_a_copy() -> None:
     """What is looked at twice is the same twice."""
     told: UserDict[UserId, int] = UserDict({ANA.user_id: 7})
-    answer = checked(Deposited({}, told)).deposit_all(TOKEN, [b"envelope"], 3)
+    answer = checked(Deposited({}, told)).deposit_all(TOKEN, [b"envelope"], {0: 3})
     told[ANA.user_id] = cast("Any", "changed")
     assert answer.seqs == {ANA.user_id: 7}
 

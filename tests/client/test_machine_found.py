@@ -303,13 +303,13 @@ def test_who_was_restored_while_the_back_end_had_forgotten_it_can_be_restored_ag
     for _ in range(9):
         ana.send(BUDI, Text("lost part"))
     put_back(store, copy)
-    epoch, account = backend._accounts[ANA].epoch, backend._accounts[ANA]
-    account.epoch = 0
+    account = backend._accounts[ANA]
+    told, account.epochs = account.epochs, {}
     restored = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
     backend.fail("one_time_prekey_count")
     with pytest.raises(BackendError):
         restored.maintain()
-    account.epoch = epoch
+    account.epochs = told
     for _ in range(2):
         with pytest.raises(RestoredStore):
             Client(Device.open(store, clock=FakeClock()), backend).send(BUDI, Text("not yet"))

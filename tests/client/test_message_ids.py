@@ -51,7 +51,7 @@ def test_another_content_under_a_known_id_is_refused(
     ana.maintain()
     before, deposits = dump(store_of(ana)), len(backend.deposits)
     for content in (Text("two"), Bytes(b"one"), Text("")):
-        with pytest.raises(InvalidArgument, match="message_id must be a new one"):
+        with pytest.raises(InvalidArgument, match="message_id was used for another message"):
             ana.send(BUDI, content, message_id=MESSAGE_ID)
     assert dump(store_of(ana)) == before
     assert len(backend.deposits) == deposits
@@ -72,7 +72,7 @@ def test_a_promised_message_keeps_its_id(
     ana, budi, _ = people
     backend.fail("deposit")
     (message_id,) = promise(ana, BUDI, "one")
-    with pytest.raises(InvalidArgument, match="message_id must be a new one"):
+    with pytest.raises(InvalidArgument, match="message_id was used for another message"):
         ana.send(BUDI, Text("two"), message_id=message_id)
     backend.fail("deposit")
     with pytest.raises(BackendError):

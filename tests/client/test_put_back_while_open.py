@@ -92,7 +92,7 @@ def test_in_the_middle_of_receiving(backend: PuttingBack, method: str) -> None:
     if method == "one_time_prekey_count":
         backend._accounts[ANA].mailbox.clear()
         scene.left = (0, *scene.left[1:])
-        scene.ana._upkeep.forget()  # so that it is asked
+        scene.ana._tending._prekeys.forget()  # so that it is asked
     for _ in range(2):
         with pytest.raises(RestoredStore):
             scene.ana.receive()

@@ -277,10 +277,12 @@ def test_a_back_end_that_is_out_of_reach_is_not_asked_for_each(acquainted: bool)
 
 def test_one_envelope_for_which_the_call_fails_stops_no_other() -> None:
     class Raising(BackendSimulator):
-        def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+        def deposit(
+            self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+        ) -> None:
             if b"user1" in envelope:
                 raise BackendError("a part of the back end is down")
-            super().deposit(token, envelope, epoch=epoch)
+            super().deposit(token, envelope, epochs=epochs)
 
     backend = Raising()
     ana, people = make_client(ANA, backend), crowd(backend, 4)

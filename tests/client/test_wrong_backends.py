@@ -211,7 +211,7 @@ def test_an_epoch_that_is_not_told_is_none() -> None:
     ana = make_client(ANA, backend)
     link = ana._way()
     backend.method, backend.answer = "epochs", {}
-    assert link.backend.epoch(ANA, link.token) == 0
+    assert link.backend.epochs(ANA, link.token) == {}
 
 
 def test_the_highest_number_of_an_envelope_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -612,7 +612,7 @@ def test_several_full_generations_keep_their_base_keys_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("e2ecross.state.stripe.MAX_SEEN_BASE_KEYS", 1)
-    store = MemoryStore()
+    store = MemoryStore(0)  # whose bound that is
     budi = make_device(BUDI, store)
     for n in range(3):
         ana = make_device(ANA, seed=str(n))

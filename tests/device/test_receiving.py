@@ -233,7 +233,7 @@ def test_a_full_signed_prekey_takes_no_more_first_messages_but_those_with_one_ti
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("e2ecross.state.stripe.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
-    store = MemoryStore()
+    store = MemoryStore(0)  # whose bound that is
     budi = make_device(BUDI, store)
     old = new_bundle(budi, one_time=False)
     with_one_time = new_bundle(budi)

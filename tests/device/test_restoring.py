@@ -259,7 +259,7 @@ def test_the_epoch_goes_on_above_store_and_witness() -> None:
 def test_the_back_ends_epoch_is_taken_over_once() -> None:
     store = MemoryStore()
     make_device(ANA, store)
-    check_backend_epoch(restore(store)._context, 50)
+    check_backend_epoch(restore(store)._context, {0: 50})
     with store.transaction() as tx:
         assert read_epoch(tx) == 50
     assert not record_of(store).adopts_epoch
@@ -427,7 +427,7 @@ def test_a_second_time_with_nothing_in_between_does_nothing(stores: Stores) -> N
 def test_a_second_time_after_the_back_end_was_asked_does_nothing_either() -> None:
     store = MemoryStore()
     make_device(ANA, store)
-    check_backend_epoch(restore(store)._context, 50)
+    check_backend_epoch(restore(store)._context, {0: 50})
     before = dump(store)
     restore(store, "again")
     assert dump(store) == before

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of what waits in the outbox."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 
 from e2ecross import (
+    Address,
     Device,
     Envelope,
     FailedMessage,
@@ -21,8 +24,9 @@ from e2ecross.device.posted import KeysAsked
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
 from e2ecross.device.waiting import find_posted, read_held_key
-from e2ecross.errors import InvalidArgument
+from e2ecross.errors import InvalidArgument, RestoredStore, StoreBusy, StoreError
 from e2ecross.state.inbox import walk_inbox
+from e2ecross.state.lane_times import put_leaving
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -33,7 +37,10 @@ from e2ecross.state.outbox import (
     put_resend,
 )
 from e2ecross.state.sent_ids import was_sent
+from e2ecross.state.transactions import peer_transaction
+from e2ecross.stores import MemoryStore, Table, Transaction
 from tests.support.accounts import make_account
+from tests.support.around import AroundStore
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -182,3 +189,37 @@ def test_what_waits_for_a_key_of_an_account_names_the_device_whose_key_it_is() -
         ((_, notice),) = walk_inbox(device._context, tx)
     assert isinstance(notice, Notice)
     assert (notice.user, notice.devices) == (BUDI.user_id, (1,))
+
+
+class Refusing(AroundStore):
+    """A store of which some stripes cannot be used, each for a reason of its own."""
+
+    def __init__(self, reasons: dict[int, StoreError]) -> None:
+        super().__init__(MemoryStore(64))
+        self.reasons = reasons
+
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
+        if stripe in self.reasons:
+            raise self.reasons[stripe]
+        return super().transaction(stripe, moved=moved)
+
+
+def test_a_stripe_that_fails_keeps_no_other_from_being_settled() -> None:
+    people = [Address("messenger", f"user{number}") for number in range(30)]
+    store = Refusing({})
+    context = make_device(ANA, store)._context
+    left = []
+    for number, each in enumerate(people):
+        envelope = Envelope(number.to_bytes(16), ANA, each, MessageKind.SIGNAL, b"?")
+        with peer_transaction(context, each.user_id) as tx:
+            left.append(put_leaving(tx, envelope, envelope.encode(), NOW_MS))
+    stripes = sorted({context.stripe_of(each.user_id) for each in people})
+    store.reasons = {stripes[1]: StoreBusy("busy"), stripes[3]: RestoredStore("put back")}
+    with pytest.raises(RestoredStore):  # the gravest, whichever comes first
+        settle(context, [Result(each) for each in left])
+    store.reasons = {}
+    assert store.stripes_with(Table.OUTBOX) == [stripes[1], stripes[3]]
+    settle(context, [Result(each) for each in left])
+    assert store.stripes_with(Table.OUTBOX) == []

@@ -23,7 +23,7 @@ from e2ecross.state.outbox import (
     walk_turns_of,
 )
 from e2ecross.state.prekey_store import LAST_RESORT
-from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, number_row
+from e2ecross.state.queue import NUMBER_BYTES, number_row
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
@@ -35,9 +35,7 @@ from e2ecross.wire.inbox_records import (
 )
 from e2ecross.wire.queue_records import (
     OutboxRecord,
-    decode_queue_end,
     decode_row,
-    encode_queue_end,
 )
 from e2ecross.wire.records import (
     DeviceRecord,
@@ -154,20 +152,17 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
 
 
 def _queue(rows: dict[Place, bytes], partition: bytes = b"") -> dict[int, bytes]:
-    """The rows of a queue by their numbers, which its end agrees with."""
+    """The rows of a queue by their numbers."""
     queue = {place.row: record for place, record in rows.items() if place.partition == partition}
-    after = decode_queue_end(queue.pop(ENDS_ROW, encode_queue_end(1)))
-    numbers = {int.from_bytes(row): record for row, record in queue.items()}
     assert all(len(row) == NUMBER_BYTES for row in queue)
-    assert numbers.keys() <= set(range(1, after))
-    return numbers
+    return {int.from_bytes(row): record for row, record in queue.items()}
 
 
 def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[tuple[str, str]]:
     """What the app has not confirmed; see `Facts`."""
     for place, record in tables[Table.INBOX].items():
         assert place.partition in (b"", ARRIVED, EXPIRES, ONCE)
-        assert place.partition != ARRIVED or len(decode_arrival(record)) == 32
+        assert place.partition != ARRIVED or len(decode_arrival(record).envelope_hash) == 32
     queue = _queue(tables[Table.INBOX])
     marks = {
         p: decode_row(data) for p, data in tables[Table.INBOX].items() if p[0] in (EXPIRES, ONCE)
@@ -188,7 +183,6 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
     """Ids of envelopes that wait; every row is that of a lane which has a turn."""
     waiting: set[str] = set()
     rows: set[Place] = set()
-    ends: set[Place] = set()
     for partition in {place.partition for place in tables[Table.OUTBOX]}:
         if partition == IN_FLIGHT:
             flying = {p: data for p, data in tables[Table.OUTBOX].items() if p[0] == partition}
@@ -198,7 +192,6 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
         elif partition == GROUP_OUTBOX:
             in_groups = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(number)) for number in in_groups}
-            ends.add(Place(partition, ENDS_ROW))
             waiting |= {
                 group_waiting_from_record(number, data).message_id.hex()
                 for number, data in in_groups.items()
@@ -206,7 +199,6 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
         elif partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}
-            ends.add(Place(partition, ENDS_ROW))
     kinds = [(name, kind) for name in LaneName for kind in TurnKind]
     for turn, lane in (found for each in kinds for found in walk_turns_of(tx, *each)):
         assert not isinstance(lane, RecordCorrupted)
@@ -223,7 +215,7 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
                 assert find_message(tx, lane.recipient, item.message_id) == item.number
                 rows.add(Place(lane.partition, item.message_id))
             waiting.add(item.message_id.hex())
-    assert {*tables[Table.OUTBOX]} - ends == rows
+    assert {*tables[Table.OUTBOX]} == rows
     return waiting
 
 

@@ -188,8 +188,8 @@ class LyingBackend(BackendSimulator):
         return self.now
 
     def known_epoch(self, address: Address) -> int:
-        """The highest epoch that a device has told."""
-        return self._accounts[address].epoch
+        """The highest epoch that a device has told of any of its stripes."""
+        return max(self._accounts[address].epochs.values(), default=0)
 
     def was_misled(self, fate: Fate) -> bool:
         """Whether whoever has encrypted this was handed keys that are gone, false, or another's."""
@@ -308,9 +308,10 @@ class LyingBackend(BackendSimulator):
         return self._tell_epochs(address, super().epochs(address, token))
 
     def _tell_epochs(self, address: Address, epochs: Mapping[int, int]) -> Mapping[int, int]:
-        told = 0 if self.tells_no_epoch else epochs[0] + self.epoch_lies.get(address, 0)
-        self.told.append(told)
-        return {0: told}
+        lie = self.epoch_lies.get(address, 0)
+        told = {each: 0 if self.tells_no_epoch else epochs[each] + lie for each in epochs}
+        self.told.extend(told.values())
+        return told
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         lies = self.bundle_lies.get(address)
@@ -364,13 +365,15 @@ class LyingBackend(BackendSimulator):
         sender = Envelope.decode(envelopes[0]).sender
         return replace(answer, epochs=self._tell_epochs(sender, answer.epochs))
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+    def deposit(
+        self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> None:
         decoded = Envelope.decode(envelope)
         waiting = self.refusals.get(decoded.recipient)
         try:
             if waiting:
                 raise waiting.pop(0)("a lie")
-            super().deposit(token, envelope, epoch=epoch)
+            super().deposit(token, envelope, epochs=epochs)
         except BackendError:
             if isinstance(self.contents[envelope], RetryRequest):
                 self.refused.add((decoded.sender, decoded.recipient))

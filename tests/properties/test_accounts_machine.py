@@ -103,14 +103,16 @@ class HidingBackend(BackendSimulator):
                 seqs[user] = self.lies.pop()
         return Deposited(answer.refused, seqs, answer.epochs)
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+    def deposit(
+        self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> None:
         decoded = Envelope.decode(envelope)
         holder = self.holders[decoded.sender].device
         with holder._context.store.transaction() as tx:
             held = find_list(tx, decoded.recipient.user_id)
         assert held is not None
         assert held.find(decoded.recipient.device) is not None, "it was taken out before"
-        super().deposit(token, envelope, epoch=epoch)
+        super().deposit(token, envelope, epochs=epochs)
 
 
 @dataclass

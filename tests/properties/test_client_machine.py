@@ -55,6 +55,7 @@ from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
 from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
 from tests.properties.mails import Account, Mail
 from tests.support.devices import FakeClock
+from tests.support.store_kinds import STRIPES
 from tests.support.witness import Keychain
 
 HOUR_MS = 60 * 60 * 1000
@@ -141,8 +142,9 @@ class ClientMachine(BackendRules):
         self, address: Address, policy: Policy, clock: FakeClock, *, is_witnessed: bool
     ) -> None:
         name = f"{address.user}-{len(self.installations)}"
+        witness = Keychain() if is_witnessed and not STRIPES else None
         me = Installation(
-            *(address, name, policy, clock, Keychain() if is_witnessed else None, self.backend),
+            *(address, name, policy, clock, witness, self.backend),
             *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)

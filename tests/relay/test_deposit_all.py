@@ -2,6 +2,7 @@
 """Several envelopes in one call: each is taken or refused on its own."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.relay.support import (
     ANA,
     BUDI,
     TOKO,
+    copies,
     digest,
     envelope,
     envelope_of_size,
@@ -57,7 +59,7 @@ def waiting(relay: Relay, address: Address) -> list[bytes]:
 def test_all_are_taken_in_their_order(relay: Relay) -> None:
     register(relay, TOKO)
     answer = deposit(relay, data(3), data(1, TOKO), data(2), data(0, ANA), data(1), epoch=5)
-    assert answer == Deposited({}, {user.user_id: 0 for user in (ANA, BUDI, TOKO)}, {0: 5})
+    assert answer == Deposited({}, {user.user_id: 0 for user in (ANA, BUDI, TOKO)}, {0: 0})
     assert waiting(relay, BUDI) == [data(3), data(2), data(1)]
     assert waiting(relay, TOKO) == [data(1, TOKO)]
     assert waiting(relay, ANA) == [data(0, ANA)]
@@ -111,7 +113,7 @@ def test_a_repetition_changes_nothing(relay: Relay) -> None:
     numbers = [item.number for item in relay.fetch(BUDI, token(BUDI), 10)]
     relay.acknowledge(BUDI, token(BUDI), numbers)
     seqs = {user.user_id: 0 for user in (ANA, BUDI)}
-    assert deposit(relay, data(1), data(4), data(3)) == Deposited({}, seqs, {0: 0})
+    assert deposit(relay, data(1), data(4), data(3)) == Deposited({}, seqs)
     assert waiting(relay, BUDI) == [data(4)]
 
 
@@ -155,7 +157,8 @@ def test_an_envelope_of_another_decides_over_no_other(relay: Relay) -> None:
     assert refused(answer) == dict.fromkeys((0, 1, 3, 4), BackendRefused)
     assert list(answer.refused) == [0, 1, 3, 4]
     assert waiting(relay, BUDI) == [data(2), data(3)]
-    assert answer.epochs == {0: 4}
+    assert answer.epochs == {0: 0}
+    assert epoch_of(relay, ANA, token(ANA)) == 4
     assert epoch_of(relay, TOKO, token(TOKO)) == 0
 
 
@@ -166,11 +169,43 @@ def test_one_device_of_an_account_does_not_deposit_for_another(relay: Relay) -> 
     assert waiting(relay, BUDI) == [data(2)]
 
 
-def test_an_epoch_of_a_fleet_is_refused_and_changes_nothing(relay: Relay) -> None:
-    with pytest.raises(BackendRefused, match="knows no fleets"):
-        relay.deposit_all(token(ANA), [data(1)], epochs={0: 3, 1: 2})
-    assert waiting(relay, BUDI) == []
-    assert epoch_of(relay, ANA, token(ANA)) == 0
+def test_each_stripe_has_an_epoch_of_its_own(relay: Relay) -> None:
+    """Of each that was told the answer has what it had told before, and of no other."""
+
+    def tell(epochs: dict[int, int]) -> Mapping[int, int]:
+        return relay.deposit_all(token(ANA), [data(1)], epochs=epochs).epochs
+
+    assert tell({0: 3, 65_536: 2}) == {0: 0, 65_536: 0}
+    assert tell({65_536: 1, 7: 5, 8: 0}) == {65_536: 2, 7: 0}
+    assert tell({65_536: 9, 0: 4}) == {65_536: 2, 0: 3}
+    assert tell({}) == {}
+    assert relay.epochs(ANA, token(ANA)) == {0: 4, 7: 5, 65_536: 9}
+    assert relay.epochs(BUDI, token(BUDI)) == {0: 0}
+
+
+def test_a_send_to_many_tells_a_thousand_stripes(relay: Relay) -> None:
+    told = {stripe: stripe for stripe in range(1, 1_025)}
+    assert set(relay.deposit_all(token(ANA), [data(1)], epochs=told).epochs.values()) == {0}
+    assert relay.epochs(ANA, token(ANA)) == {0: 0, **told}
+    with pytest.raises(BackendRefused, match="at most 1,024 stripes"):
+        relay.deposit_all(token(ANA), [data(2)], epochs={**told, 1_025: 1})
+    assert waiting(relay, BUDI) == [data(1)]
+
+
+def test_a_device_tells_of_so_many_stripes_and_of_one_more_nothing_is_kept(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(stripes=3)) as relay:
+        register(relay, ANA, BUDI)
+        relay.deposit_all(token(ANA), [data(1)], epochs={5: 1, 6: 1, 7: 1})
+        relay.deposit_all(token(ANA), [data(1)], epochs={5: 2, 7: 2})
+        for more in ({8: 1}, {0: 1}, {5: 3, 9: 1}):
+            with pytest.raises(BackendRefused, match="4 stripes, this back end keeps 3"):
+                relay.deposit_all(token(ANA), [data(2)], epochs=more)
+            with pytest.raises(BackendRefused):
+                relay.deposit_copies(token(ANA), copies(ANA, 4, BUDI).encode(), epochs=more)
+        assert waiting(relay, BUDI) == [data(1)]
+        assert relay.epochs(ANA, token(ANA)) == {0: 0, 5: 2, 6: 1, 7: 2}
+        deposit(relay, data(3), epoch=0)
+        assert waiting(relay, BUDI) == [data(1), data(3)]
 
 
 def test_what_is_too_large_says_too_whose_call_it_is(path: Path) -> None:
@@ -179,7 +214,8 @@ def test_what_is_too_large_says_too_whose_call_it_is(path: Path) -> None:
         with pytest.raises(NotRegistered):
             relay.deposit_all(token(BUDI), [envelope_of_size(ANA, BUDI, 501)])
         answer = deposit(relay, envelope_of_size(ANA, BUDI, 501), epoch=3)
-        assert (refused(answer), answer.epochs) == ({0: BackendRefused}, {0: 3})
+        assert refused(answer) == {0: BackendRefused}
+        assert epoch_of(relay, ANA, token(ANA)) == 3
 
 
 def test_nonsense_alone_is_refused_in_its_place(relay: Relay) -> None:
@@ -192,12 +228,12 @@ def test_nonsense_alone_is_refused_in_its_place(relay: Relay) -> None:
 
 
 def test_the_epoch_counts_whatever_is_refused(relay: Relay) -> None:
-    assert deposit(relay, data(1, NOBODY), GARBAGE, epoch=7).epochs == {0: 7}
+    assert deposit(relay, data(1, NOBODY), GARBAGE, epoch=7).epochs == {0: 0}
     assert epoch_of(relay, ANA, token(ANA)) == 7
     assert deposit(relay, data(1, NOBODY), epoch=6).epochs == {0: 7}  # the highest is told
-    assert relay.deposit_all(token(ANA), [data(1)]).epochs == {0: 7}
-    assert relay.deposit_all(token(ANA), [data(1)], epochs={}).epochs == {0: 7}
-    assert deposit(relay, data(1), epoch=MAX_NUMBER).epochs == {0: MAX_NUMBER}
+    assert relay.deposit_all(token(ANA), [data(1)]).epochs == {}
+    assert deposit(relay, data(1), epoch=MAX_NUMBER).epochs == {0: 7}
+    assert epoch_of(relay, ANA, token(ANA)) == MAX_NUMBER
     assert epoch_of(relay, BUDI, token(BUDI)) == 0
 
 
@@ -245,7 +281,7 @@ def test_a_damaged_row_of_one_recipient_decides_over_no_other(relay: Relay, path
     answer = deposit(relay, data(1, TOKO), data(2), data(3, TOKO), data(4), epoch=3)
     assert refused(answer) == {0: BackendError, 2: BackendError}
     assert waiting(relay, BUDI) == [data(2), data(4)]
-    assert (waiting(relay, TOKO), answer.epochs) == ([], {0: 3})
+    assert (waiting(relay, TOKO), epoch_of(relay, ANA, token(ANA))) == ([], 3)
 
 
 @pytest.mark.parametrize("epoch", [-1, 2**63, True, 1.0, "1", None])

@@ -72,7 +72,7 @@ def three(relay: Relay) -> Relay:
 def test_each_gets_its_own_envelope(three: Relay, path: Path) -> None:
     message = copies(ANA, 1, BUDI, TOKO)
     seqs = {user.user_id: 0 for user in (ANA, BUDI, TOKO)}
-    assert send(three, message, epoch=5) == Deposited({}, seqs, {0: 5})
+    assert send(three, message, epoch=5) == Deposited({}, seqs, {0: 0})
     for address in (BUDI, TOKO):
         assert fetched(three, address) == [message.encode_for(address)]
         [opened] = three.waiting(address)
@@ -210,7 +210,7 @@ def test_each_is_refused_on_its_own(path: Path) -> None:
 
 def test_what_nobody_takes_is_not_kept(three: Relay, path: Path) -> None:
     answer = send(three, copies(ANA, 1, NOBODY), epoch=7)
-    assert (refused(answer), answer.epochs) == ({0: UnknownRecipient}, {0: 7})
+    assert (refused(answer), answer.epochs) == ({0: UnknownRecipient}, {0: 0})
     assert shared(path) == []
     assert epoch_of(three, ANA, token(ANA)) == 7
 
@@ -249,14 +249,15 @@ def test_nobody_deposits_for_somebody_else(three: Relay, path: Path) -> None:
 
 
 def test_epochs(three: Relay) -> None:
-    assert send(three, copies(ANA, 1, BUDI), epoch=7).epochs == {0: 7}
+    assert send(three, copies(ANA, 1, BUDI), epoch=7).epochs == {0: 0}
     assert send(three, copies(ANA, 2, BUDI), epoch=6).epochs == {0: 7}
-    assert three.deposit_copies(token(ANA), copies(ANA, 3, BUDI).encode()).epochs == {0: 7}
+    assert three.deposit_copies(token(ANA), copies(ANA, 3, BUDI).encode()).epochs == {}
     assert epoch_of(three, ANA, token(ANA)) == 7
-    with pytest.raises(BackendRefused, match="knows no fleets"):
-        three.deposit_copies(token(ANA), copies(ANA, 4, BUDI).encode(), epochs={0: 9, 1: 2})
-    assert epoch_of(three, ANA, token(ANA)) == 7
-    assert len(fetched(three, BUDI)) == 3
+    told = {0: 9, 1: 2}
+    answer = three.deposit_copies(token(ANA), copies(ANA, 4, BUDI).encode(), epochs=told)
+    assert answer.epochs == {0: 7, 1: 0}
+    assert three.epochs(ANA, token(ANA)) == told
+    assert len(fetched(three, BUDI)) == 4
 
 
 def _changed(**fields: object) -> bytes:
@@ -305,7 +306,7 @@ def test_an_envelope_that_is_too_large_for_this_relay(path: Path) -> None:
     with Relay(path, limits=RelayLimits(envelope_bytes=size)) as relay:
         register(relay, ANA, *message.recipients)
         answer = send(relay, message, epoch=3)
-        assert (refused(answer), answer.epochs) == ({0: BackendRefused}, {0: 3})
+        assert (refused(answer), answer.epochs) == ({0: BackendRefused}, {0: 0})
         assert f"this back end carries up to {size}" in str(answer.refused[0])
         assert fetched(relay, BUDI) == [message.encode_for(BUDI)]
     with Relay(path, limits=RelayLimits(envelope_bytes=size - 1)) as relay:

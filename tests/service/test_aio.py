@@ -118,6 +118,32 @@ def test_a_group_is_awaited(pair: Pair) -> None:
     run(work())
 
 
+def test_hold_is_of_the_client_that_has_received(tmp_path: Path) -> None:
+    now_ms = [0]
+    with Relay(tmp_path / "relay.db", clock=lambda: now_ms[0]) as relay:
+        ana = Client(Device.create(ANA, MemoryStore(64), clock=lambda: now_ms[0]), relay)
+        budi = Client(Device.create(BUDI, MemoryStore(), clock=lambda: now_ms[0]), relay)
+        ana.register()
+        budi.register()
+        other = ana.for_thread()
+
+        async def work() -> None:
+            async with AsyncClient(ana) as client:
+                budi.send(ANA, Text("one"))
+                items = await client.receive()
+                assert texts(items) == ["one"]
+                now_ms[0] += 59_999
+                await client.hold(items)
+                now_ms[0] += 59_999
+                budi.send(ANA, Text("two"))
+                assert other.receive() == []
+                assert texts(await client.receive()) == ["two"]
+                with pytest.raises(InvalidArgument):
+                    await client.hold(["item"])  # type: ignore[list-item]
+
+        run(work())
+
+
 def test_items_hands_out_in_order_and_waits_for_more(pair: Pair) -> None:
     async def work() -> None:
         async with AsyncClient(pair[0]) as ana, AsyncClient(pair[1]) as budi:

@@ -78,9 +78,11 @@ def test_at_most_20_receipts_go_to_an_account_in_a_minute() -> None:
 def test_the_next_receipt_is_the_earliest() -> None:
     live = Live()
     live.note_receipt(5)
-    assert live.receipts_at_ms is None  # it is to be looked up anyway
-    live.receipts_at_ms = 7
+    assert live.receipts_at_ms == {}  # it is to be looked up anyway
+    live.receipts_at_ms[0] = 7
     live.note_receipt(9)
-    assert live.receipts_at_ms == 7
+    assert live.receipts_at_ms == {0: 7}
     live.note_receipt(5)
-    assert live.receipts_at_ms == 5
+    live.note_receipt(8, 3)
+    live.note_receipt(9, 3)
+    assert live.receipts_at_ms == {0: 5, 3: 8}

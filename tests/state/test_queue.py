@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A queue in a store: numbers, order, and what it costs."""
 
+from collections.abc import Iterator
 from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e2ecross.errors import RecordCorrupted
-from e2ecross.state.queue import ENDS_ROW, Queue, number_row
+from e2ecross.errors import RecordCorrupted, StoreError
+from e2ecross.state.queue import NUMBER_BITS, Queue, number_row, skip_numbers
+from e2ecross.state.stripe import read_stripe, save_stripe
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
-from e2ecross.wire.queue_records import encode_queue_end
 from tests.support.devices import SpyStore, Stores
 from tests.support.entropy import SeededEntropy
 
@@ -109,14 +110,48 @@ def test_rows_that_are_put_while_somebody_walks_come_at_the_end() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-def test_two_queues_of_one_table_do_not_meet() -> None:
-    store, other = MemoryStore(), Queue(Table.INBOX, b"other")
+def test_queues_of_a_stripe_do_not_meet_and_have_their_numbers_of_one_count() -> None:
+    store, other = MemoryStore(), Queue(Table.OUTBOX, b"\0other")
     fill(store, 3)
     with store.transaction() as tx:
-        assert other.append(tx, b"mine") == 1
+        assert other.append(tx, b"mine") == 4
         QUEUE.remove(tx, 1)
-        assert [*other.walk(tx)] == [(1, b"mine")]
-        assert not other.was_given(tx, 2)
+        assert [*other.walk(tx)] == [(4, b"mine")]
+        assert QUEUE.append(tx, b"") == 5
+        assert QUEUE.last_given(tx) == other.last_given(tx) == 5
+
+
+def test_a_queue_that_is_empty_again_has_no_row() -> None:
+    store = MemoryStore(64)
+    with store.transaction(7) as tx:
+        number = QUEUE.append(tx, b"one")
+    assert store.stripes_with(Table.INBOX) == [7]
+    with store.transaction(7) as tx:
+        QUEUE.remove(tx, number)
+    assert store.stripes_with(Table.INBOX) == []
+    with store.transaction(7) as tx:
+        assert QUEUE.append(tx, b"two") == 2
+    with store.transaction(8) as tx:
+        assert QUEUE.append(tx, b"of another stripe") == 1
+
+
+def set_next(tx: Transaction, number: int) -> None:
+    save_stripe(tx, read_stripe(tx)._replace(next_queue_number=number))
+
+
+def test_one_of_many_stripes_has_numbers_below_2_to_the_40() -> None:
+    store = MemoryStore(64)
+    last = (1 << NUMBER_BITS) - 1
+    with store.transaction(7) as tx:
+        set_next(tx, last)
+        assert QUEUE.append(tx, b"last") == last
+        with pytest.raises(StoreError, match="has used its numbers"):
+            QUEUE.append(tx, b"one too many")
+        assert QUEUE.was_given(tx, last)
+        assert not QUEUE.was_given(tx, last + 1)
+    with MemoryStore().transaction() as tx:
+        set_next(tx, last)
+        assert [QUEUE.append(tx, b"") for _ in range(3)] == [last, last + 1, last + 2]
 
 
 def calls(spy: SpyStore, after: int, most: int) -> int:
@@ -241,36 +276,97 @@ def test_a_row_that_does_not_open_comes_as_an_empty_one() -> None:
             list(QUEUE.walk(broken))
 
 
-@pytest.mark.parametrize("damage", ["no record", "gone", "contradicts itself"])
-def test_without_the_end_numbers_go_on_far_above_all_that_may_have_been_given(damage: str) -> None:
+@pytest.mark.parametrize("of", [QUEUE, Queue(Table.OUTBOX, b"\0\1\1")])
+def test_without_the_count_numbers_go_on_far_above_all_that_may_have_been_given(of: Queue) -> None:
     store = MemoryStore()
     fill(store, 300)
     remove(store, *range(201, 301))
     with store.transaction() as tx:
-        if damage == "gone":
-            tx.delete(Table.INBOX, b"", ENDS_ROW)
-        else:
-            record = b"\x01\xff" if damage == "no record" else encode_queue_end(0)
-            tx.put(Table.INBOX, b"", ENDS_ROW, record)
+        tx.put(Table.INBOX, b"arrived", number_row(2**60), b"numbers of the back end are others")
+        tx.delete(Table.STRIPE, b"")
         assert QUEUE.was_given(tx, 200)
         assert QUEUE.was_given(tx, 300)
+        assert not QUEUE.was_given(tx, 0)
         assert QUEUE.last_given(tx) is None
-        number = QUEUE.append(tx, b"new")
-        assert number > 2**40
-        assert QUEUE.append(tx, b"next") == number + 1
+        number = of.append(tx, b"new")
+        assert number == 200 + 2**32
+        assert of.append(tx, b"next") == number + 1
         assert QUEUE.last_given(tx) == number + 1
-    assert walked(store) == [*range(1, 201), number, number + 1]
-    assert walked(store, 300) == [number, number + 1]
+        assert [each for each, _ in of.walk(tx, 200)] == [number, number + 1]
 
 
-def test_numbers_that_are_skipped_are_given_to_nothing() -> None:
+def test_a_damaged_count_gives_nothing_and_says_that_all_may_have_been_given() -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    with store.transaction() as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+        assert [QUEUE.was_given(tx, number) for number in (-1, 0, 1, 4)] == [
+            *[False] * 2,
+            True,
+            True,
+        ]
+        assert QUEUE.last_given(tx) is None
+        with pytest.raises(RecordCorrupted, match="a stripe record"):
+            QUEUE.append(tx, b"")
+    assert walked(store) == [1, 2, 3]
+
+
+def test_rows_that_do_not_open_do_not_hide_the_highest_number() -> None:
+    class Broken(Unreadable):
+        def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
+            return Rows(self.inner.scan(table))
+
+    class Rows:
+        """Like a sealed store's: each second one does not open, and the walk goes on behind it."""
+
+        def __init__(self, inner: Iterator[tuple[bytes, bytes, bytes]]) -> None:
+            self.inner, self.count = inner, 0
+
+        def __iter__(self) -> "Rows":
+            return self
+
+        def __next__(self) -> tuple[bytes, bytes, bytes]:
+            found, self.count = next(self.inner), self.count + 1
+            if self.count % 2:
+                raise RecordCorrupted("does not open")
+            return found
+
+    with MemoryStore().transaction() as tx:
+        for _ in range(4):
+            QUEUE.append(tx, b"")
+        tx.delete(Table.STRIPE, b"")
+        broken = cast("Transaction", Broken(tx))
+        known = [QUEUE.was_given(broken, 2**32 + number) for number in (3, 4)]
+    assert known == [True, False]
+
+
+@pytest.mark.parametrize(("stripes", "step"), [(0, 2**40), (64, 2**32)])
+def test_numbers_that_are_skipped_are_given_to_nothing(stripes: int, step: int) -> None:
     found = set()
     for seed in range(20):  # from one state, as from one copy of a store
-        store = MemoryStore()
+        store = MemoryStore(stripes)
         fill(store, 3)
         with store.transaction() as tx:
-            QUEUE.skip_numbers(tx, SeededEntropy(str(seed)))
+            skip_numbers(tx, SeededEntropy(str(seed)))
             found.add(QUEUE.append(tx, b"new"))
         assert walked(store)[:3] == [1, 2, 3]
     assert len(found) == 20
-    assert 2**40 < min(found) < max(found) < 2**42
+    assert step < min(found) < max(found) < 4 * step
+
+
+def test_what_is_skipped_is_above_all_that_is_there_also_without_a_count() -> None:
+    with MemoryStore(64).transaction() as tx:
+        set_next(tx, 2**39)
+        QUEUE.append(tx, b"")
+        set_next(tx, 2)
+        skip_numbers(tx, SeededEntropy("1"))
+        assert QUEUE.append(tx, b"") > 2**39 + 2**32
+
+
+def test_a_stripe_that_was_put_back_too_often_gives_no_number_twice() -> None:
+    with MemoryStore(64).transaction() as tx:
+        for number in range(300):
+            skip_numbers(tx, SeededEntropy(str(number)))
+        with pytest.raises(StoreError, match="has used its numbers"):
+            QUEUE.append(tx, b"")
+        assert read_stripe(tx).next_queue_number == 2**40

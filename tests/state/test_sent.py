@@ -190,7 +190,7 @@ def test_an_id_belongs_to_its_recipient_and_content(ana: Device) -> None:
     )
     for other in others:
         before = dump(ana._context.store)
-        with pytest.raises(InvalidArgument, match="message_id must be a new one"):
+        with pytest.raises(InvalidArgument, match="message_id was used for another message"):
             was(ana, other)
         assert dump(ana._context.store) == before
 

@@ -4,7 +4,14 @@
 import pytest
 
 from e2ecross.address import UserId
-from e2ecross.state.stripe import count_seen, is_full, read_stripe, save_stripe, stripe_of
+from e2ecross.state.stripe import (
+    bound_of_stripe,
+    count_seen,
+    is_full,
+    read_stripe,
+    save_stripe,
+    stripe_of,
+)
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.stripe_record import StripeRecord
 
@@ -31,9 +38,9 @@ def test_accounts_are_spread_over_all_stripes(stripes: int) -> None:
 
 def test_a_stripe_counts_from_nothing() -> None:
     with MemoryStore().transaction() as tx:
-        assert read_stripe(tx) == StripeRecord(0, ())
-        save_stripe(tx, StripeRecord(7, ((1, 2),)))
-        assert read_stripe(tx) == StripeRecord(7, ((1, 2),))
+        assert read_stripe(tx) == StripeRecord(0, 1, ())
+        save_stripe(tx, StripeRecord(7, 3, ((1, 2),)))
+        assert read_stripe(tx) == StripeRecord(7, 3, ((1, 2),))
 
 
 @pytest.mark.parametrize("stripes", [0, 64])
@@ -67,3 +74,13 @@ def test_a_stripe_counts_of_64_prekeys_at_most() -> None:
         seen = read_stripe(tx).seen
         assert StripeRecord.decode(read_stripe(tx).encode()).seen == seen
     assert [each for each, _ in seen] == list(range(37, 101))
+
+
+def test_a_stripe_has_its_part_of_what_there_may_be() -> None:
+    assert bound_of_stripe(20_000, 0) == 20_000
+    assert bound_of_stripe(20_000, 64) == 313  # rounded up
+    assert bound_of_stripe(64 * 64, 64) == 64
+    assert bound_of_stripe(64 * 64 + 1, 64) == 65
+    assert bound_of_stripe(20_000, 4_096) == 64  # never less,
+    assert bound_of_stripe(10, 4_096) == 10  # and never more than in all
+    assert bound_of_stripe(0, 64) == 0

@@ -36,6 +36,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Told, Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
@@ -82,7 +83,8 @@ def sign_devices(
     home = Household(user or primary.address.user_id)
     for device in (primary, *companions):
         context = device._context
-        capabilities = announced_by(context.policy.capabilities)
+        can = context.policy.capabilities
+        capabilities = announced_by(can, groups=not context.store.stripes)
         home.move_in(device.address.device, context.identity_key_pair, capabilities)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)
@@ -99,8 +101,9 @@ def sign_devices(
 def hold_list(device: Device, signed: SignedDeviceList) -> None:
     """Let a device accept a list."""
     context = device._context
-    with context.store.transaction() as tx:
-        accept_list(context, tx, signed.list.user, signed, context.clock())
+    user = signed.list.user
+    with peer_transaction(context, user) as tx:
+        accept_list(context, tx, user, signed, context.clock())
 
 
 def link_devices(

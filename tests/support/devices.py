@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,19 +20,21 @@ from e2ecross.address import UserId
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
+    DecodeError,
     MailboxFull,
     NotRegistered,
     StoreError,
     UnknownRecipient,
 )
-from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.stores.base import ValuesAsBytes, WholeStore
+from e2ecross.stores import SQLiteStore, Store, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 from tests.support.around import AroundStore
 from tests.support.entropy import SeededEntropy
+from tests.support.store_kinds import new_store
 
 ANA = Address("whatsapp", "ana")
 BUDI = Address("instagram", "budi")
@@ -45,6 +47,27 @@ EVERYTHING = frozenset({10, *range(13, 21), 32, 33})
 """Capabilities of an app that shows and obeys whatever there is."""
 
 Dump = Mapping[tuple[Table, bytes, bytes], bytes]
+"""Records by `Place`."""
+
+
+class Place(tuple[Table, bytes, bytes]):
+    """Where a record is: table, partition and row. Of another stripe than 0 it is another place.
+
+    Attributes:
+        stripe: it is looked at with `tx.at(stripe)`.
+    """
+
+    stripe: int
+
+    def __new__(cls, stripe: int, table: Table, partition: bytes, row: bytes) -> "Place":
+        place = super().__new__(cls, (table, partition, row))
+        place.stripe = stripe
+        return place
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and self.stripe == getattr(other, "stripe", 0)
+
+    __hash__ = tuple.__hash__
 
 
 class FakeClock:
@@ -90,7 +113,7 @@ class Stores:
 
     def _new(self, name: str) -> Store:
         if self.kind == "memory":
-            return MemoryStore()
+            return new_store()
         key = STORE_KEY if self.kind == "sealed" else None
         return SQLiteStore(self._directory / f"{name}.db", key=key)
 
@@ -99,10 +122,17 @@ def dump(store: Store) -> Dump:
     """All that a store holds."""
     with store.transaction() as tx:
         return {
-            (table, partition, row): record
+            Place(stripe, table, partition, row): record
             for table in Table
-            for partition, row, record in tx.scan(table)
+            for stripe, partition, row, record in tx.scan_all(table)
         }
+
+
+def fill(store: Store, rows: Dump) -> None:
+    """Put what another store holds, or held."""
+    with store.transaction() as tx:
+        for place, record in rows.items():
+            tx.at(getattr(place, "stripe", 0)).put(*place, record)
 
 
 def count_rows(store: Store, table: Table) -> int:
@@ -161,7 +191,7 @@ class SpyStore(AroundStore):
             self.writes_until_failure -= 1
 
 
-class _SpyTransaction(WholeStore, ValuesAsBytes):
+class _SpyTransaction(ValuesAsBytes):
     def __init__(self, inner: Transaction, spy: SpyStore) -> None:
         self._inner = inner
         self._spy = spy
@@ -177,6 +207,15 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         self._spy.note("delete", table, partition, row)
         return self._inner.delete(table, partition, row)
+
+    def add(self, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
+        if self.get(table, partition, row) is not None:
+            return False
+        self._spy.note("put", table, partition, row)
+        return self._inner.add(table, partition, row, record)
+
+    def at(self, stripe: int) -> Transaction:
+        return _SpyTransaction(self._inner.at(stripe), self._spy)
 
     def list(
         self,
@@ -199,6 +238,9 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
         self._spy.rows_listed += len(found)
         return found
 
+    def stripe_count(self) -> int:
+        return self._inner.stripe_count()
+
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)
         return self._inner.clear(table, partition, limit)
@@ -209,6 +251,11 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         for found in self._inner.scan(table):
+            self._spy.rows_listed += 1
+            yield found
+
+    def scan_all(self, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        for found in self._inner.scan_all(table):
             self._spy.rows_listed += 1
             yield found
 
@@ -230,7 +277,7 @@ def make_device(
     """A device whose keys follow from its address and the seed."""
     return Device.create(
         address,
-        MemoryStore() if store is None else store,
+        new_store() if store is None else store,
         policy=policy,
         clock=FakeClock() if clock is None else clock,
         entropy=SeededEntropy(f"{address} {seed}"),
@@ -322,7 +369,14 @@ class _Account:
     kyber: list[KyberPrekey]
     seen_ids: set[int]  # of both kinds: a device gives no id twice
     mailbox: list[tuple[int, bytes]]
-    epoch: int = 0
+    epochs: dict[int, int] = field(default_factory=dict)
+
+    def hear(self, told: Mapping[int, int] | None) -> dict[int, int]:
+        """Keep the highest; returns what they were before."""
+        told = told or {}
+        before = {stripe: self.epochs.get(stripe, 0) for stripe in told}
+        self.epochs.update({stripe: max(told[stripe], before[stripe]) for stripe in told})
+        return before
 
 
 def _new_account(token_sha256: bytes) -> _Account:
@@ -336,8 +390,10 @@ def _sha256(token: bytes) -> bytes:
 class BackendSimulator:
     """A back end in memory that can lose calls and answers, and tamper with mailboxes."""
 
-    def __init__(self, *, capacity: int = 1000) -> None:
+    def __init__(self, *, capacity: int = 1000, clock: Callable[[], int] = lambda: NOW_MS) -> None:
         self.capacity = capacity
+        self.clock = clock
+        self.holds: dict[Address, dict[int, tuple[int, bytes]]] = {}  # until when, and for whom
         self.unreachable = False
         self.broken: dict[Address, BackendError] = {}
         self.calls: list[str] = []
@@ -456,7 +512,7 @@ class BackendSimulator:
     ) -> None:
         with self._call("publish"):
             account = self._account(published.address, token)
-            account.epoch = max(account.epoch, epoch)
+            account.hear({0: epoch})
             if replace:
                 account.one_time.clear()
                 account.kyber.clear()
@@ -478,7 +534,7 @@ class BackendSimulator:
             listed = SignedDeviceList.decode(signed_list).list
             user = listed.user
             primary = self._account(Address(user.app, user.user), token)
-            primary.epoch = max(primary.epoch, epoch)
+            primary.hear({0: epoch})
             if self.lists.get(user) == signed_list:
                 return
             if listed.seq <= self._seq(user):
@@ -503,7 +559,7 @@ class BackendSimulator:
 
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
         with self._call("epochs"):
-            return {0: self._account(address, token).epoch}
+            return {0: 0} | self._account(address, token).epochs
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._call("one_time_prekey_count"):
@@ -562,8 +618,8 @@ class BackendSimulator:
         assert 1 <= len(envelopes) <= 1024
         assert sum(map(len, envelopes)) <= 4 * 1024 * 1024
         refused: dict[int, BackendError] = {}
-        epoch = (epochs or {}).get(0, 0)
         decoded = [Envelope.decode(envelope) for envelope in envelopes]
+        before = self._told_before(decoded[0].sender, epochs)
         own = decoded[0].sender.user_id
         # By message id, whether a copy for others was taken.
         heard: dict[bytes, bool] = {}
@@ -574,39 +630,45 @@ class BackendSimulator:
             try:
                 if is_own and not heard.get(message_id, True):
                     raise BackendRefused("no copy for others was taken")
-                self.deposit(token, envelopes[place], epoch=epoch)
+                self.deposit(token, envelopes[place], epochs=epochs)
             except (UnknownRecipient, BackendRefused, MailboxFull) as error:
                 refused[place] = error
             if not is_own:
                 heard[message_id] = heard.get(message_id, False) or place not in refused
         users = {own, *(envelope.recipient.user_id for envelope in decoded)}
-        sender = self._account(decoded[0].sender, token)
-        return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
+        self._account(decoded[0].sender, token)
+        return Deposited(refused, {user: self._seq(user) for user in users}, before)
+
+    def _told_before(self, sender: Address, epochs: Mapping[int, int] | None) -> dict[int, int]:
+        account = self._accounts.get(sender)
+        return (
+            {} if account is None else {each: account.epochs.get(each, 0) for each in epochs or ()}
+        )
 
     def deposit_copies(
         self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
     ) -> Deposited:
         with self._call("deposit_copies"):
-            decoded, epoch = EnvelopeCopies.decode(copies), (epochs or {}).get(0, 0)
-            sender = self._account(decoded.sender, token)
-            sender.epoch = max(sender.epoch, epoch)
+            decoded = EnvelopeCopies.decode(copies)
+            before = self._account(decoded.sender, token).hear(epochs)
             refused: dict[int, BackendError] = {}
             for place, recipient in enumerate(decoded.recipients):
                 try:
-                    self.deposit(token, decoded.encode_for(recipient), epoch=epoch)
+                    self.deposit(token, decoded.encode_for(recipient), epochs=epochs)
                 except (UnknownRecipient, BackendRefused, MailboxFull) as error:
                     refused[place] = error
             users = {decoded.sender.user_id, *(each.user_id for each in decoded.recipients)}
-            return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
+            return Deposited(refused, {user: self._seq(user) for user in users}, before)
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+    def deposit(
+        self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> None:
         """One envelope of a call; what is no error of its own fails the call as a whole."""
         with self._call("deposit"):
             decoded = Envelope.decode(envelope)
             if decoded.recipient in self.broken:
                 raise self.broken[decoded.recipient]
-            sender = self._account(decoded.sender, token)
-            sender.epoch = max(sender.epoch, epoch)
+            self._account(decoded.sender, token).hear(epochs)
             account = self._accounts.get(decoded.recipient)
             if account is None:
                 raise UnknownRecipient(f"{decoded.recipient} has not registered")
@@ -630,10 +692,42 @@ class BackendSimulator:
         hold_ms: int = 0,
         holder: bytes = b"",
     ) -> list[Waiting]:
-        assert limit > 0
+        assert limit > 0 or hold_ms
         with self._call("fetch"):
             box = self._account(address, token).mailbox
+            if hold_ms:
+                return self._fetch_and_hold(address, box, limit, after, hold_ms, holder)
             return [Waiting(number, data) for number, data in box if number > after][:limit]
+
+    def _fetch_and_hold(
+        self,
+        address: Address,
+        box: Sequence[tuple[int, bytes]],
+        limit: int,
+        after: int,
+        hold_ms: int,
+        holder: bytes,
+    ) -> list[Waiting]:
+        assert len(holder) == 16
+        now_ms, holds = self.clock(), self.holds.setdefault(address, {})
+        live = {number: held for number, held in holds.items() if held[0] > now_ms}
+        new = (now_ms + hold_ms, holder)
+        holds.clear()
+        holds.update({number: new if held[1] == holder else held for number, held in live.items()})
+        others = {
+            _account_of(data)
+            for number, data in box
+            if number in holds and holds[number][1] != holder
+        }
+        found = [
+            Waiting(number, data)
+            for number, data in box
+            if number > after
+            and number not in holds
+            and ((sender := _account_of(data)) is None or sender not in others)
+        ][:limit]
+        holds.update(dict.fromkeys((number for number, _ in found), new))
+        return found
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         with self._call("acknowledge"):
@@ -690,6 +784,14 @@ class BackendSimulator:
         yield
         if error is not None:
             raise error
+
+
+def _account_of(data: bytes) -> UserId | None:
+    """Whom the back end takes an envelope to be from."""
+    try:
+        return Envelope.decode(data).sender.user_id
+    except DecodeError:
+        return None
 
 
 def make_client(

@@ -27,10 +27,13 @@ from e2ecross.wire.bundle import (
     PublishedKeys,
     SignedPrekey,
 )
+from e2ecross.wire.consent_records import ConsentRecord
 from e2ecross.wire.content import (
     Answer,
     Bytes,
     CommitBytes,
+    ConsentGrant,
+    ConsentRevoke,
     ControlContent,
     ConversationState,
     ConversationStates,
@@ -101,10 +104,12 @@ from e2ecross.wire.group_records import (
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import (
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
     decode_arrival,
+    decode_inbox_hold,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
@@ -116,9 +121,7 @@ from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_queue_end,
     decode_row,
-    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import (
@@ -268,8 +271,8 @@ def _values(example: bytes, decode: Callable[[bytes], Any], encode: Callable[...
 
 def _inbox_item(item: InboxRecord, *nested: tuple[int, ...]) -> Format:
     return Format(
-        encode_inbox_item(item),
-        lambda data: encode_inbox_item(decode_inbox_item(data)),
+        encode_inbox_item(item, InboxHold(3, 5)),
+        lambda data: encode_inbox_item(decode_inbox_item(data), decode_inbox_hold(data)),
         StoreError,
         nested,
         1,
@@ -440,6 +443,10 @@ STORED_SPQR_MATERIAL: Final = StoredSpqrMaterial(
     outgoing=_KEY * 5,
 )
 
+CONSENT_GRANT: Final = ConsentGrant(
+    MESSAGE_ID, (1, 2, 3, 4), 1_000, 1_800_000_000_000, 2**32 - 1, _KEY
+)
+
 _WIRE: Final = {
     "envelope": Format(ENVELOPE.encode(), _again(Envelope), RemoteError, ((3,), (4,))),
     "bundle": Format(BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,))),
@@ -480,6 +487,10 @@ _WIRE: Final = {
         encode_content(Receipt(Receipt.READ, (bytes(16), MESSAGE_ID), _KEY))[1],
         _content(8),
         RemoteError,
+    ),
+    "grant of consent": Format(encode_content(CONSENT_GRANT)[1], _content(10), RemoteError),
+    "revoke of consent": Format(
+        encode_content(ConsentRevoke(MESSAGE_ID, 2**32 - 1))[1], _content(11), RemoteError
     ),
     "typing": Format(
         encode_content(Typing(on=True, group_id=_KEY))[1], _content(2**31 + 48), RemoteError
@@ -685,10 +696,11 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "push": _value(encode_push(2**40), decode_push, encode_push),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
-    "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
+        OutboxRecord(
+            *(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id), purpose=4
+        ).encode(),
         _again(OutboxRecord),
         StoreError,
         ((13,),),
@@ -702,7 +714,9 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "lane": Format(
-        LaneRecord(1, 2**40, 3, "untrusted_identity", GOOD_KEY).encode(),
+        LaneRecord(
+            1, 2**40, 3, "untrusted_identity", GOOD_KEY, 2**63, 2**32 - 1, bytes(range(16))
+        ).encode(),
         _again(LaneRecord),
         StoreError,
         (),
@@ -710,7 +724,9 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, ((1, 2), (3, 2**32 - 1))).encode(),
+        StripeRecord(
+            2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1, outbox_due_ms=2**63
+        ).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),
@@ -782,6 +798,13 @@ RECORDS: Final[Mapping[str, Format]] = {
     "stranger": Format(
         ConversationRecord(waiting=3).encode(), _again(ConversationRecord), StoreError, (), 1
     ),
+    "consent": Format(
+        ConsentRecord(CONSENT_GRANT, 2**32 - 1, 20_000, 1_000).encode(),
+        _again(ConsentRecord),
+        StoreError,
+        ((1,),),
+        1,
+    ),
     "stored receipt": _value(encode_receipt(_KEY), decode_receipt, encode_receipt),
     "upload": Format(
         UploadRecord(ATTACHMENT, "spool", 1, True, True).encode(),
@@ -802,7 +825,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         InboxNotice(4, ADDRESS.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "code"),
         *((7,), (7, 2)),
     ),
-    "arrival": _value(encode_arrival(_KEY), decode_arrival, encode_arrival),
+    "arrival": _values(encode_arrival(_KEY, 7), decode_arrival, encode_arrival),
     "session list": Format(
         SessionListRecord(GOOD_KEY, (GOOD_KEY,), GOOD_KEY, 3).encode(),
         _again(SessionListRecord),

@@ -87,7 +87,7 @@ BODIES: Final[Mapping[str, tuple[Callable[[bytes], object], bytes]]] = {
         DepositCopiesRequest(b"copies", {0: 7}).encode(),
     ),
     "deposited": (
-        lambda data: str(decode_deposited(data, 2)),
+        lambda data: str(decode_deposited(data, 2, (0,))),
         encode_deposited(Deposited({1: MailboxFull("full")}, {_BUDI: 3}, {0: 7})),
     ),
     "fetch": (FetchRequest.decode, FetchRequest(_ANA, 9, 8, 7, 6, bytes(16)).encode()),

@@ -74,7 +74,7 @@ addresses = st.builds(
 )
 numbers = st.integers(0, HIGHEST)
 tokens = st.binary(min_size=32, max_size=32)
-epochs = st.dictionaries(st.integers(0, 2**32 - 1), st.integers(1, HIGHEST), max_size=5)
+epochs = st.dictionaries(st.integers(0, 65_536), st.integers(1, HIGHEST), max_size=5)
 pb_ana = address_pb2.Address(app="whatsapp", user="ana", device=1)
 pb_budi = address_pb2.User(app="instagram", user="budi")
 
@@ -241,18 +241,22 @@ def test_what_became_of_a_deposit() -> None:
         4: BackendError("damaged"),
         5: NotRegistered("never said of one envelope"),
     }
-    came = decode_deposited(encode_deposited(Deposited(refused, {BUDI: 7}, {0: 9})), 6)
+    came = decode_deposited(
+        encode_deposited(Deposited(refused, {BUDI: 7}, {0: 9, 5: 0})), 6, (0, 5)
+    )
     assert {place: type(error) for place, error in came.refused.items()} == {
         **{place: type(error) for place, error in refused.items()},
         5: BackendError,
     }
     assert [str(error) for error in came.refused.values()] == list(map(str, refused.values()))
-    assert (came.seqs, came.epochs) == ({BUDI: 7}, {0: 9})
+    assert (came.seqs, came.epochs) == ({BUDI: 7}, {0: 9, 5: 0})
 
 
 def test_a_sender_without_an_epoch_is_told_from_no_sender() -> None:
-    assert decode_deposited(encode_deposited(Deposited({}, {BUDI: 0}, {0: 0})), 1).epochs == {0: 0}
-    assert decode_deposited(encode_deposited(Deposited({0: BackendRefused("")})), 1).epochs == {}
+    told = encode_deposited(Deposited({}, {BUDI: 0}, {0: 0, 7: 1}))
+    assert decode_deposited(told, 1, [0]).epochs == {0: 0}
+    nobody = encode_deposited(Deposited({0: BackendRefused("")}))
+    assert decode_deposited(nobody, 1, [0]).epochs == {}
 
 
 def test_what_waits() -> None:
@@ -298,7 +302,7 @@ def _epochs(stripes: list[int], told: list[int]) -> service_pb2.Epochs:
 
 Decode = Callable[[bytes], object]
 _keys_of_2: Decode = lambda data: decode_user_keys(data, 2)  # noqa: E731
-_deposit_of_2: Decode = lambda data: decode_deposited(data, 2)  # noqa: E731
+_deposit_of_2: Decode = lambda data: decode_deposited(data, 2, (0,))  # noqa: E731
 _2_after_5: Decode = lambda data: decode_waiting(data, 2, 5)  # noqa: E731
 
 AT_THE_BOUND: list[tuple[Decode, Any]] = [
@@ -320,7 +324,7 @@ AT_THE_BOUND: list[tuple[Decode, Any]] = [
     (BlobRequest.decode, service_pb2.BlobRequest(
         blob_id=bytes(32), offset=HIGHEST, length=HIGHEST, data=bytes(MAX_BLOB_PIECE_BYTES))),
     (decode_stored, service_pb2.BlobResponse(stored=HIGHEST)),
-    (decode_epochs, _epochs(list(range(4_097)), [HIGHEST] * 4_097)),
+    (decode_epochs, _epochs(list(range(65_537)), [HIGHEST] * 65_537)),
     (_keys_of_2, _answers(2, device_list=bytes(MAX_SIGNED_DEVICE_LIST_BYTES))),
     (_keys_of_2, _answers(2, bundles=[BUNDLE.encode()] * 16)),
     (_deposit_of_2, _refused(0, 1)),
@@ -383,7 +387,7 @@ BEYOND: list[tuple[Decode, Any]] = [
     (decode_epochs, _epochs([1, 1], [1, 1])),
     (decode_epochs, _epochs([2, 1], [1, 1])),
     (decode_epochs, _epochs([0], [HIGHEST + 1])),
-    (decode_epochs, _epochs(list(range(4_098)), [1] * 4_098)),
+    (decode_epochs, _epochs([65_537], [1])),
     (_keys_of_2, _answers(1)),
     (_keys_of_2, _answers(3)),
     (_keys_of_2, _answers(2, code="mailbox_full")),
@@ -484,7 +488,7 @@ def test_what_a_stranger_says_is_cut_and_printable() -> None:
     said = ErrorBody.decode(ErrorBody("code", "\x1b[31mred\n" + "ä" * 300, 5).encode())
     assert said == ErrorBody("code", ("?[31mred?" + "?" * 300)[:200], 5)
     refused = Deposited({0: BackendRefused("\n\x00evil")})
-    assert str(decode_deposited(encode_deposited(refused), 1).refused[0]) == "??evil"
+    assert str(decode_deposited(encode_deposited(refused), 1, ()).refused[0]) == "??evil"
     [unknown] = decode_user_keys(encode_user_keys([UnknownRecipient("\u202eevil")]), 1)
     assert str(unknown) == "?evil"
 

@@ -35,10 +35,10 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY[
         'device', 'signed_prekeys', 'one_time_prekeys', 'kyber_prekeys', 'seen_base_keys',
-        'remote_identities', 'accounts', 'conversations', 'receipts', 'uploads', 'session_records',
-        'sessions', 'skipped_keys', 'spqr', 'group_grants', 'own_sender_keys', 'sender_keys',
-        'sender_key_seeds', 'groups', 'group_commits', 'outbox', 'inbox', 'sent', 'delivered',
-        'retries', 'stripe'
+        'remote_identities', 'accounts', 'conversations', 'consent', 'receipts', 'uploads',
+        'session_records', 'sessions', 'skipped_keys', 'spqr', 'group_grants', 'own_sender_keys',
+        'sender_keys', 'sender_key_seeds', 'groups', 'group_commits', 'outbox', 'inbox', 'sent',
+        'delivered', 'retries', 'stripe'
     ] LOOP
         EXECUTE format(
             'CREATE TABLE e2ecross.%I (stripe bigint NOT NULL, partition bytea NOT NULL,'

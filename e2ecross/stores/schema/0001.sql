@@ -77,6 +77,14 @@ CREATE TABLE conversations (
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;
 
+CREATE TABLE consent (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
 CREATE TABLE receipts (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,

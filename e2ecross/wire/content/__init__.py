@@ -2,6 +2,8 @@
 """What only the two ends see: the payload of a message, and the kinds of content, a module each."""
 
 from e2ecross.wire.content.answer import Answer
+from e2ecross.wire.content.consent_grant import ConsentGrant
+from e2ecross.wire.content.consent_revoke import ConsentRevoke
 from e2ecross.wire.content.conversation_states import ConversationState, ConversationStates
 from e2ecross.wire.content.delete import Delete
 from e2ecross.wire.content.device_list_push import DeviceListPush
@@ -20,6 +22,7 @@ from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
 from e2ecross.wire.content.kinds import (
     AnyContent,
+    Consent,
     Content,
     Framed,
     FramedContent,
@@ -58,6 +61,9 @@ __all__ = [
     "AnyContent",
     "Bytes",
     "CommitBytes",
+    "Consent",
+    "ConsentGrant",
+    "ConsentRevoke",
     "Content",
     "ControlContent",
     "ConversationState",

@@ -16,6 +16,8 @@ from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, RemoteError
 from e2ecross.wire.content.answer import ANSWER, Answer
+from e2ecross.wire.content.consent_grant import CONSENT_GRANT, ConsentGrant
+from e2ecross.wire.content.consent_revoke import CONSENT_REVOKE, ConsentRevoke
 from e2ecross.wire.content.conversation_states import CONVERSATION_STATES, ConversationStates
 from e2ecross.wire.content.delete import DELETE, Delete
 from e2ecross.wire.content.device_list_push import DEVICE_LIST_PUSH, DeviceListPush
@@ -48,6 +50,7 @@ __all__ = [
     "GROUP_RESENT_NUMBER",
     "RESENT_NUMBER",
     "AnyContent",
+    "Consent",
     "Content",
     "ControlAlone",
     "Framed",
@@ -73,6 +76,8 @@ _TABLE: Final[tuple[ContentKind[Any], ...]] = (
     DELETE,
     ANSWER,
     RECEIPT,
+    CONSENT_GRANT,
+    CONSENT_REVOKE,
     RETRY_REQUEST,
     DEVICE_LIST_PUSH,
     PINS,
@@ -176,7 +181,10 @@ class UnsupportedContent:
 FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
 """What goes in a frame; a `Text` where it cannot go without."""
 
-Content = FramedContent | Bytes | Receipt | UnsupportedContent
+Consent = ConsentGrant | ConsentRevoke
+"""What the accounts of customers and of a business tell each other of what may be sent."""
+
+Content = FramedContent | Bytes | Receipt | Consent | UnsupportedContent
 """What an app sends and receives by a `Client`, which frames what it sends, and hands over what was
 in the frame."""
 
@@ -210,11 +218,11 @@ def is_of_users(value: object) -> TypeGuard[AnyContent]:
 
 
 def is_sendable(value: object) -> TypeGuard[AnyContent]:
-    """Whether an app sends the value: what goes in a frame, and texts and bytes as they are."""
+    """Whether an app sends the value: all but receipts, which a client sends by itself."""
     return any(
         isinstance(value, kind.classes)
         for kind in _TABLE
-        if kind is TEXT or kind is BYTES or has_frame(kind.number)
+        if kind.number < FIRST_CONTROL_NUMBER and kind is not RECEIPT
     )
 
 

@@ -223,6 +223,30 @@ class Receipt(_message.Message):
     group_id: bytes
     def __init__(self, what: _Optional[int] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., group_id: _Optional[bytes] = ...) -> None: ...
 
+class ConsentGrant(_message.Message):
+    __slots__ = ("grant_id", "purposes", "max_per_day", "expires_at_ms", "number", "token")
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    PURPOSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PER_DAY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    grant_id: bytes
+    purposes: _containers.RepeatedScalarFieldContainer[int]
+    max_per_day: int
+    expires_at_ms: int
+    number: int
+    token: bytes
+    def __init__(self, grant_id: _Optional[bytes] = ..., purposes: _Optional[_Iterable[int]] = ..., max_per_day: _Optional[int] = ..., expires_at_ms: _Optional[int] = ..., number: _Optional[int] = ..., token: _Optional[bytes] = ...) -> None: ...
+
+class ConsentRevoke(_message.Message):
+    __slots__ = ("grant_id", "number")
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    grant_id: bytes
+    number: int
+    def __init__(self, grant_id: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...
+
 class RetryRequest(_message.Message):
     __slots__ = ("message_id", "ratchet_key", "counter", "reason")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as _address_pb2
+from e2ecross.wire._pb.e2ecross.v1 import content_pb2 as _content_pb2
 from e2ecross.wire._pb.e2ecross.v1 import group_pb2 as _group_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -9,7 +10,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch", "imported_at_ms")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "life", "replaced_token", "restored_epoch", "imported_at_ms")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +22,7 @@ class DeviceRecord(_message.Message):
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     REPLACED_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RESTORED_EPOCH_FIELD_NUMBER: _ClassVar[int]
     IMPORTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -35,10 +37,11 @@ class DeviceRecord(_message.Message):
     adopts_epoch: bool
     replaces_prekeys: bool
     last_resort_kyber_prekey_id: int
+    life: int
     replaced_token: bytes
     restored_epoch: int
     imported_at_ms: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., life: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
 
 class PublicationRecord(_message.Message):
     __slots__ = ("published_keys",)
@@ -61,12 +64,18 @@ class UpkeepRecord(_message.Message):
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class StripeRecord(_message.Message):
-    __slots__ = ("epoch", "seen")
+    __slots__ = ("epoch", "next_queue_number", "life", "seen", "outbox_due_ms")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
+    OUTBOX_DUE_MS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
+    next_queue_number: int
+    life: int
     seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
-    def __init__(self, epoch: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+    outbox_due_ms: int
+    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ..., outbox_due_ms: _Optional[int] = ...) -> None: ...
 
 class SeenCount(_message.Message):
     __slots__ = ("signed_prekey_id", "count")
@@ -342,14 +351,8 @@ class SpqrChunks(_message.Message):
     chunks: bytes
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
-class QueueRecord(_message.Message):
-    __slots__ = ("next",)
-    NEXT_FIELD_NUMBER: _ClassVar[int]
-    next: int
-    def __init__(self, next: _Optional[int] = ...) -> None: ...
-
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "purpose", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +360,7 @@ class OutboxRecord(_message.Message):
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     COPIES_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     message_id: bytes
@@ -365,22 +369,29 @@ class OutboxRecord(_message.Message):
     content_body: bytes
     group_id: bytes
     copies: bool
+    purpose: int
     peer: _address_pb2.User
-    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., purpose: _Optional[int] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
-    __slots__ = ("first", "next", "turn", "code", "untrusted_key")
+    __slots__ = ("first", "next", "turn", "code", "untrusted_key", "try_after_ms", "attempts", "first_id")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     UNTRUSTED_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ID_FIELD_NUMBER: _ClassVar[int]
     first: int
     next: int
     turn: int
     code: str
     untrusted_key: bytes
-    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ...) -> None: ...
+    try_after_ms: int
+    attempts: int
+    first_id: bytes
+    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ..., try_after_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., first_id: _Optional[bytes] = ...) -> None: ...
 
 class TurnRecord(_message.Message):
     __slots__ = ("lane", "recipient")
@@ -463,20 +474,26 @@ class RetryRecord(_message.Message):
     def __init__(self, attempts: _Optional[int] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
-    __slots__ = ("sender", "message_id", "message", "failure", "notice", "envelope_hash")
+    __slots__ = ("sender", "message_id", "backend_number", "message", "failure", "notice", "envelope_hash", "held_until_ms", "item_number")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_HASH_FIELD_NUMBER: _ClassVar[int]
+    HELD_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_NUMBER_FIELD_NUMBER: _ClassVar[int]
     sender: _address_pb2.Address
     message_id: bytes
+    backend_number: int
     message: InboxMessage
     failure: InboxFailure
     notice: InboxNotice
     envelope_hash: bytes
-    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
+    held_until_ms: int
+    item_number: int
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ..., held_until_ms: _Optional[int] = ..., item_number: _Optional[int] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
     __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "group_id", "moderator", "request", "expired", "blocked", "digest")
@@ -629,6 +646,18 @@ class ConversationRecord(_message.Message):
     no_typing: bool
     number: int
     def __init__(self, state: _Optional[int] = ..., waiting: _Optional[int] = ..., no_receipts: bool = ..., no_typing: bool = ..., number: _Optional[int] = ...) -> None: ...
+
+class ConsentRecord(_message.Message):
+    __slots__ = ("grant", "number", "day", "count")
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    grant: _content_pb2.ConsentGrant
+    number: int
+    day: int
+    count: int
+    def __init__(self, grant: _Optional[_Union[_content_pb2.ConsentGrant, _Mapping]] = ..., number: _Optional[int] = ..., day: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ReceiptRecord(_message.Message):
     __slots__ = ("group_id",)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving through a back end into a store with stripes: one of many workers.
+
+Rules:
+- What is fetched is held at the back end: no other worker gets it, nor anything else of its
+  senders, until it is acknowledged or its time is over. It is acknowledged when the app has
+  confirmed it, or at once if there is nothing for the app.
+- One transaction for at most 32 envelopes of a stripe, stripe by stripe. As many as go well share
+  it; one that does not goes alone, in its place.
+- An envelope that fails because the store does stays at the back end, with the later ones of its
+  sender, and stops nothing else.
+- Messages into groups, which such a store cannot read, count as received.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from e2ecross.address import UserId
+from e2ecross.client.holder import Holder
+from e2ecross.client.link import Link
+from e2ecross.device.acknowledging import Acknowledging
+from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
+from e2ecross.device.batch import Progress
+from e2ecross.device.held_collecting import (
+    MAX_TOGETHER,
+    HeldIntake,
+    Taken,
+)
+from e2ecross.errors import (
+    E2ECrossError,
+    RecordCorrupted,
+    RemoteError,
+    RestoredStore,
+    StoreCorrupted,
+    StoreError,
+    StoreMoved,
+)
+from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox_holds import stripe_in
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.exchange import Waiting
+
+__all__ = ["HeldArrival", "acknowledge"]
+
+_MAX_LIMIT: Final = 1_000
+_MAX_LEFT: Final = 1_000
+"""Envelopes that one call may leave; they are held, so that the next one comes behind them."""
+_MAX_FAILED: Final = 4
+"""Stripes that the store has trouble with; each may take seconds, so no more are tried."""
+_MAX_DAMAGED: Final = 100
+"""Senders whose records are damaged; beyond that the store is, and no more is tried."""
+_STOPS: Final = (RestoredStore, StoreCorrupted, StoreMoved)
+
+
+def acknowledge(link: Link, numbers: Sequence[int]) -> None:
+    """Tell the back end which envelopes it need not hand out any more.
+
+    Raises:
+        BackendError: it cannot be reached.
+    """
+    if numbers:
+        link.backend.acknowledge(link.context.address, link.token, numbers)
+
+
+class HeldArrival:
+    """Envelopes on their way from the back end into the inbox, in one call.
+
+    Attributes:
+        link: to the back end.
+        items: for the app, held for this client.
+        has_used_prekeys: whether there were first messages among them.
+        stripes: in which something was taken in.
+        wait_ms: how long the back end may wait for the first envelope, milliseconds.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        holder: Holder,
+        acknowledging: Acknowledging,
+        limit: int,
+        errors: list[E2ECrossError],
+        progress: Progress | None,
+    ) -> None:
+        """Nothing is fetched yet.
+
+        Args:
+            link: to the back end.
+            holder: who this client is there.
+            acknowledging: what the back end has to hear of.
+            limit: how many items at most.
+            errors: gets what went wrong with the store; such envelopes are not counted.
+            progress: hears how many were taken in, of how many that were fetched.
+        """
+        self.link = link
+        self.items: list[InboxItem] = []
+        self.has_used_prekeys = False
+        self.stripes: set[int] = set()
+        self.wait_ms = 0
+        self._holder = holder
+        self._acknowledging = acknowledging
+        self._limit = limit
+        self._errors = errors
+        self._progress = progress
+        self._fetched = self._taken = self._left = self._failed = self._damaged = 0
+        self._pending = 0  # of what was fetched not gone through
+        self._ignored: list[int] = []
+        self._busy: set[UserId] = set()
+
+    @property
+    def room(self) -> int:
+        """How many more items may be handed over."""
+        return self._limit - len(self.items)
+
+    def in_order(self) -> list[InboxItem]:
+        """Return the items by the numbers of their envelopes; of a stripe in its own order.
+
+        So the items of one sender stay in order whatever numbers a back end gives.
+        """
+        numbered: list[tuple[int, int, InboxItem]] = []
+        before, high = 0, 0
+        for item in sorted(self.items, key=lambda item: receipt_of(item).number):
+            receipt = receipt_of(item)
+            stripe = stripe_in(receipt.number)
+            high = max(high, receipt.backend_number) if stripe == before else receipt.backend_number
+            before = stripe
+            numbered.append((high, receipt.number, item))
+        return [item for _, _, item in sorted(numbered, key=lambda each: each[:2])]
+
+    def fetch(self) -> None:
+        """Move waiting envelopes into the inbox; one that fails for now stays where it is.
+
+        Raises:
+            BackendError: the back end cannot be reached.
+            RestoredStore: the store is older than what was seen of it.
+            StoreMoved: it may lack commits.
+        """
+        self.tell()
+        context, token, after, seen = self.link.context, self.link.token, 0, set[int]()
+        try:
+            while not self._is_over():
+                most = min(self._limit - self._taken, self.room, _MAX_LIMIT)
+                page = self.link.backend.fetch(
+                    context.address, token, most, after, self.wait_ms, self._holder.present()
+                )
+                self.wait_ms = 0
+                if not page:
+                    break
+                # Always from the first on, since a hold of others may end meanwhile: whoever went on
+                # after the last one would get the later ones of a sender, and not the earlier.
+                fresh = [waiting for waiting in page if waiting.number not in seen]
+                if not fresh:  # a back end that holds nothing, or holds that were over too soon
+                    after = page[-1].number
+                    continue
+                seen.update(waiting.number for waiting in fresh)
+                self._take_in(fresh)
+                self.tell()
+        finally:
+            if self._left or self._pending:
+                self._holder.leave()
+
+    def tell(self) -> None:
+        """Tell the back end what is done with, as far as it has not heard of it.
+
+        Raises:
+            BackendError: it cannot be reached; the next call tells it.
+        """
+        ignored, self._ignored = self._ignored, []  # if they are not told, they come again
+        with self._acknowledging.telling() as numbers:
+            acknowledge(self.link, [*numbers, *ignored])
+
+    def _is_over(self) -> bool:
+        return (
+            self._taken >= self._limit
+            or self.room <= 0
+            or self._left >= _MAX_LEFT
+            or self._failed >= _MAX_FAILED
+            or self._damaged >= _MAX_DAMAGED
+        )
+
+    def _take_in(self, page: Sequence[Waiting]) -> None:
+        context, stripes = self.link.context, dict[int, list[Arrived]]()
+        self._fetched += len(page)
+        self._pending = len(page)
+        for number, data in page:
+            each = decode_arrived(context, number, data)
+            if each.envelope is not None and each.envelope.kind is MessageKind.SENDER_KEY:
+                self._count(1)
+                self._ignored.append(number)
+            else:
+                stripe = stripe_of_arrived(context, number, each.envelope)
+                stripes.setdefault(stripe, []).append(each)
+        for stripe, rest in sorted(stripes.items()):
+            while rest:
+                rest = rest[self._take_in_some(stripe, rest) :]
+                if self._progress is not None:
+                    self._progress(self._taken, self._fetched)
+
+    def _take_in_some(self, stripe: int, rest: Sequence[Arrived]) -> int:
+        """Take in the first envelopes of a stripe; returns how many are gone through."""
+        if self._failed >= _MAX_FAILED or self._damaged >= _MAX_DAMAGED:
+            return self._leave(len(rest))
+        part = rest[:MAX_TOGETHER]
+        try:
+            taken = self._intake(stripe, len(part)).take_in(part)
+        except _STOPS:
+            raise
+        except StoreError:  # the first alone tells of it, if it goes on
+            taken = Taken()
+        self._note(stripe, part, taken)
+        if taken.done == len(part):
+            return taken.done
+        return taken.done + self._take_in_alone(stripe, rest[taken.done :])
+
+    def _take_in_alone(self, stripe: int, rest: Sequence[Arrived]) -> int:
+        """The same for the first one, that something is wrong with."""
+        arrived = rest[0]
+        try:
+            self._note(stripe, rest, self._open_alone(stripe, arrived))
+        except RecordCorrupted as error:
+            self._errors.append(error)
+            self._damaged += 1
+            if arrived.sender is not None:
+                self._busy.add(arrived.sender)
+            return self._leave(1)
+        except _STOPS:
+            raise
+        except StoreError as error:
+            self._errors.append(error)
+            self._failed += 1
+            return self._leave(len(rest))
+        return 1
+
+    def _open_alone(self, stripe: int, arrived: Arrived) -> Taken:
+        intake = self._intake(stripe, 1)
+        try:
+            return intake.take_in_alone(arrived)
+        except RemoteError as error:
+            return Taken(done=1) if self._is_gone(arrived) else intake.keep_failure(arrived, error)
+
+    def _intake(self, stripe: int, envelopes: int) -> HeldIntake:
+        """Return what takes in so many envelopes; the others that were fetched need room, too."""
+        return HeldIntake(
+            *(self.link.context, self._acknowledging, stripe),
+            *(self.room - self._pending + envelopes, self._busy),
+            {receipt_of(item).number for item in self.items},
+        )
+
+    def _is_gone(self, arrived: Arrived) -> bool:
+        """Whether another worker has taken in what this one has fetched, and acknowledged it."""
+        address, number = self.link.context.address, arrived.number
+        waiting = self.link.backend.fetch(address, self.link.token, 1, number - 1)
+        return (number, arrived.data) not in waiting
+
+    def _note(self, stripe: int, part: Sequence[Arrived], taken: Taken) -> None:
+        """Note what has become of the first envelopes of some."""
+        self.stripes.add(stripe)
+        self.items += taken.items
+        self._acknowledging.note_due(stripe, taken.settled)
+        self._busy |= taken.busy
+        self._left += taken.left
+        self._count(taken.done, taken.left)
+        self.has_used_prekeys |= any(
+            each.envelope is not None and each.envelope.kind is MessageKind.PREKEY
+            for each in part[: taken.done]
+        )
+
+    def _count(self, done: int, left: int = 0) -> None:
+        self._pending -= done
+        self._taken += done - left
+
+    def _leave(self, count: int) -> int:
+        self._left += count
+        self._pending -= count
+        return count

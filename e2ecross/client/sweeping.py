@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending what waits in a store with stripes, whoever has put it there.
+
+Rules:
+- A stripe is swept by itself, and each lane goes in its order: what fails with one recipient, or
+  with one stripe, delays nothing else.
+- Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
+  goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
+  more call is made each, a few times.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.client.attempts import MAX_FAILURES, Failure
+from e2ecross.client.depositing import deposit
+from e2ecross.client.link import Link
+from e2ecross.client.outgoing import Told, collect, settle_batch
+from e2ecross.device.sweeping import free_at_once, stripes_to_sweep, take_over
+from e2ecross.device.waiting import read_epochs_to_tell
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    MailboxFull,
+    NotRegistered,
+    RemoteError,
+    RestoredStore,
+    StoreError,
+    StoreMoved,
+    UntrustedIdentity,
+)
+from e2ecross.state.outbox import Lane
+
+__all__ = ["sweep_beside", "sweep_outbox", "sweep_stripes"]
+
+_AT_ONCE: Final = 50
+"""Envelopes of one call."""
+_MAX_ROUNDS: Final = 100
+"""How often lanes of a stripe are taken over in one call; each time something has gone before."""
+
+
+def sweep_outbox(link: Link, told: Told) -> None:
+    """Deposit what is due in all stripes; `told` gets what the back end tells.
+
+    Raises:
+        BackendError: the back end could not do it all; the first reason. The rest waits.
+        StoreError: likewise, because a stripe cannot be read or written.
+    """
+    sweep_stripes(link, stripes_to_sweep(link.context), told)
+
+
+def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
+    """The same of some stripes, in this order."""
+    errors: list[E2ECrossError] = []
+    in_vain = 0  # stripes, one after another
+    for stripe in stripes:
+        sweep = _Sweep(link, stripe, told, 1 if in_vain else MAX_FAILURES)
+        try:
+            sweep.run()
+        except (RestoredStore, StoreMoved):
+            raise
+        except StoreError as error:
+            errors.append(error)
+        errors += sweep.errors
+        in_vain = in_vain + 1 if sweep.is_in_vain else 0
+        if in_vain == MAX_FAILURES:
+            break
+    for reason in errors:
+        if not isinstance(reason, MailboxFull | UntrustedIdentity):
+            raise reason
+
+
+def sweep_beside(link: Link, stripes: Iterable[int], told: Told) -> None:
+    """The same beside something else that was sent there: what fails stays, and waits."""
+    try:
+        sweep_stripes(link, stripes, told)
+    except (NotRegistered, RestoredStore, StoreMoved):
+        raise
+    except (BackendError, RemoteError, StoreError):
+        pass
+
+
+class _Sweep:
+    """Of one stripe.
+
+    Attributes:
+        errors: why something stays.
+        is_in_vain: whether nothing has gone, because calls have failed.
+    """
+
+    def __init__(self, link: Link, stripe: int, told: Told, patience: int) -> None:
+        """Nothing is sent yet; it is given up after so many calls that fail one after another."""
+        self.errors: list[E2ECrossError] = []
+        self.is_in_vain = False
+        self._link = link
+        self._stripe = stripe
+        self._told = told
+        self._patience = patience
+        self._renewed: set[Address] = set()
+        self._failures = 0  # calls that have failed, one after another
+        self._has_gone = False
+
+    def run(self) -> None:
+        """Send what is due."""
+        for _ in range(_MAX_ROUNDS):
+            lanes = take_over(self._link.context, self._link.leftovers, self._stripe)
+            self._has_gone = False
+            if lanes:
+                self._send_all(lanes)
+            if not self._has_gone or self._is_given_up:
+                return
+
+    def _send_all(self, lanes: Sequence[Lane]) -> None:
+        left, size = list(lanes), len(lanes)
+        in_vain: list[Lane] = []
+        while left and not self._is_given_up:
+            part = left[:size]
+            failure, going = self._send(part, is_last=len(part) == 1)
+            if failure is None:
+                left = [lane for lane in part if lane in going] + left[size:]
+                self._failures = 0
+                continue
+            size, self._failures = 1, self._failures + 1
+            if len(part) == 1:  # else one of many may be the reason
+                in_vain, left = [*in_vain, *part], left[1:]
+            if len(part) == 1 or self._is_given_up:
+                self.errors.append(failure)
+        if not self._has_gone:
+            left += in_vain
+            self.is_in_vain |= self._failures > 0
+        if left:
+            free_at_once(self._link.context, left)
+
+    @property
+    def _is_given_up(self) -> bool:
+        return self._failures >= self._patience
+
+    def _send(self, lanes: Sequence[Lane], *, is_last: bool) -> tuple[Failure | None, set[Lane]]:
+        """Deposit what comes next in lanes; tells why the call failed, or which may go on."""
+        link, context = self._link, self._link.context
+        batch = collect(link, lanes, _AT_ONCE, self._renewed)
+        failure = deposit(link, batch, read_epochs_to_tell(context, lanes))
+        self._told.note(batch)
+        self._told.note_messages(batch)
+        if failure is None or is_last:
+            blocked = list(batch.blocked.values())
+            settle_batch(link, batch, failure)
+            self.errors += blocked
+        if failure is not None:
+            return failure, set()
+        self._has_gone |= bool(batch.taken or batch.refused)
+        gone = bool(batch.items or batch.refused)
+        return None, {lane for lane in lanes if gone and lane not in batch.blocked}

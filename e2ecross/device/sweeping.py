@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending by many workers: who sends from a lane of a store with stripes, and what is sent of it.
+
+Rules:
+- What the back end has leaves the outbox at once, in the transaction that holds the stripe against
+  what the back end was told of it. Two copies of a store that both live are told apart there.
+- What has left is sent, whatever becomes of that transaction: then its row goes with the next one.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.errors import RestoredStore, StoreError, StoreMoved
+from e2ecross.state.context import Context
+from e2ecross.state.epoch import WitnessedTransaction
+from e2ecross.state.lane_times import claim_lanes, free_lanes, is_sweep_due
+from e2ecross.state.outbox import Lane, Waiting
+from e2ecross.state.transactions import stripe_transaction
+from e2ecross.stores.base import Table
+
+__all__ = ["forget_taken", "free_at_once", "stripes_to_sweep", "take_over"]
+
+_MAX_LANES: Final = 50
+"""Lanes that are taken over at once: what the worker that dies then has delays."""
+_RANDOM_BYTES: Final = 8
+
+
+def stripes_to_sweep(context: Context) -> list[int]:
+    """Return the stripes in which something waits, in a random order."""
+    stripes = context.store.stripes_with(Table.OUTBOX)
+    order = {stripe: context.entropy.bytes(_RANDOM_BYTES) for stripe in stripes}
+    return sorted(stripes, key=lambda stripe: order[stripe])
+
+
+def take_over(context: Context, leftovers: Leftovers, stripe: int) -> list[Lane]:
+    """Take over lanes of a stripe that are due; see `claim_lanes`."""
+    with leftovers.going(stripe) as forget, WitnessedTransaction(context, stripe) as tx:
+        forget(tx)
+        return claim_lanes(context, tx, context.clock(), _MAX_LANES)
+
+
+def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting]) -> list[int]:
+    """Forget what the back end has just taken; one transaction for each stripe.
+
+    Returns:
+        The stripes in which something else may be due.
+
+    Raises:
+        RestoredStore: the back end has known more of a stripe.
+    """
+    parts: dict[int, list[Waiting]] = {}
+    for waiting in taken:
+        stripe = context.stripe_of(waiting.lane.recipient.user_id)
+        parts.setdefault(stripe, []).append(waiting)
+    due, refused = list[int](), list[StoreError]()
+    for stripe, part in sorted(parts.items()):
+        for waiting in part:
+            leftovers.note_sent(waiting, stripe)
+        try:
+            with leftovers.going(stripe) as forget, WitnessedTransaction(context, stripe) as tx:
+                forget(tx)
+                if is_sweep_due(tx, context.clock()):
+                    due.append(stripe)
+        except (RestoredStore, StoreMoved) as error:
+            leftovers.keep_sent(part, stripe)
+            refused.append(error)
+        except StoreError:
+            continue
+    if refused:
+        raise refused[0]
+    return due
+
+
+def free_at_once(context: Context, lanes: Iterable[Lane]) -> None:
+    """Let anybody send from lanes at once, because who wanted to could not; as far as can be."""
+    parts: dict[int, list[Lane]] = {}
+    for lane in lanes:
+        parts.setdefault(context.stripe_of(lane.recipient.user_id), []).append(lane)
+    for stripe, part in sorted(parts.items()):
+        with suppress(StoreError), stripe_transaction(context, stripe) as tx:
+            free_lanes(tx, part)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When what waits in a store with stripes is sent by others than who has put it there.
+
+Rules:
+- Who puts something into a lane sends it at once, and what stands before it. Others leave the lane
+  alone until its time, so that most is sent once; who sends it twice does no harm.
+- Who takes a lane over gives it another time, twice as far away with each attempt in vain, up to an
+  hour. A worker that dies leaves nothing that has to be freed.
+- When a lane of a stripe may be due says the record of the stripe, perhaps too early, but not too
+  late: so whoever sends there sees that nothing else is to be done, without a look at any lane.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.context import Context
+from e2ecross.state.outbox import Lane, LaneName, Waiting, read_lane, save_lane
+from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.queue import number_row
+from e2ecross.state.stripe import note_outbox_due, read_stripe, save_stripe
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_row
+
+__all__ = [
+    "LEFT_ALONE_MS",
+    "claim_lanes",
+    "free_lanes",
+    "is_sweep_due",
+    "put_leaving",
+]
+
+LEFT_ALONE_MS: Final = 30_000
+"""How long who sends has for it: a back end that does not answer is given up by then."""
+_MAX_DOUBLINGS: Final = 7
+_SPREAD: Final = 5
+"""A time is a fifth longer or shorter, by chance, so that workers do not come all at once."""
+_RANDOM_BYTES: Final = 4
+_FARTHEST_MS: Final = 2 * (LEFT_ALONE_MS << _MAX_DOUBLINGS)
+"""A time farther away is of a clock that was wrong, and does not count."""
+
+
+def put_leaving(
+    tx: Transaction, envelope: Envelope, data: bytes, now_ms: int, purpose: int = 0
+) -> Waiting:
+    """Keep the envelope of a user's message that whoever puts it here deposits at once.
+
+    Args:
+        tx: the operation's transaction, in a store with stripes.
+        envelope: which.
+        data: its encoding.
+        now_ms: milliseconds since 1970.
+        purpose: that of `Waiting`.
+    """
+    until_ms = now_ms + LEFT_ALONE_MS
+    lane = Lane(LaneName.MESSAGES, envelope.recipient)
+    before = read_lane(tx, lane)
+    after = before or LaneRecord(1, 1, 0, first_id=envelope.message_id)
+    record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
+    tx.put(Table.OUTBOX, lane.partition, number_row(after.next), record.encode())
+    if before is not None:
+        tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(after.next))
+    save_lane(tx, lane, replace(after, next=after.next + 1, try_after_ms=until_ms))
+    note_outbox_due(tx, until_ms)
+    return Waiting(lane, after.next, envelope.message_id, envelope, purpose=purpose)
+
+
+def is_sweep_due(tx: Transaction, now_ms: int) -> bool:
+    """Tell whether something of this stripe may be due that nobody sends."""
+    due_ms = read_stripe(tx).outbox_due_ms
+    return bool(due_ms) and not now_ms < due_ms <= now_ms + _FARTHEST_MS
+
+
+def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> list[Lane]:
+    """Take over lanes that are due, at most so many; those first that were not tried in vain.
+
+    Within these in a random order: what does not go must not always stand before the same ones.
+    """
+    waiting: dict[Lane, LaneRecord | None] = {}
+    for lane in list_lanes(tx):
+        try:
+            record = read_lane(tx, lane)
+        except RecordCorrupted:
+            record = None
+        if record is None or not record.untrusted_key:  # else it waits for the user
+            waiting[lane] = record
+    due = [lane for lane, record in waiting.items() if _is_due(record, now_ms)]
+    order = {lane: context.entropy.bytes(_RANDOM_BYTES) for lane in due}
+    due.sort(key=lambda lane: (_was_in_vain(waiting[lane]), order[lane]))
+    for lane in due[:most]:
+        record = waiting[lane]
+        if record is not None:
+            until_ms = now_ms + _pause(record.attempts, order[lane])
+            record = replace(record, try_after_ms=until_ms, attempts=record.attempts + 1)
+            save_lane(tx, lane, record)
+            waiting[lane] = record
+    times = [now_ms if record is None else record.try_after_ms for record in waiting.values()]
+    earliest = max(min(times), 1) if times else 0
+    stripe = read_stripe(tx)
+    if stripe.outbox_due_ms != earliest:
+        save_stripe(tx, stripe._replace(outbox_due_ms=earliest))
+    return due[:most]
+
+
+def free_lanes(tx: Transaction, lanes: Iterable[Lane]) -> None:
+    """Note that lanes are due at once, because who wanted to send from them could not."""
+    for lane in lanes:
+        with suppress(RecordCorrupted):  # which is due anyway
+            record = read_lane(tx, lane)
+            if record is not None:
+                save_lane(tx, lane, replace(record, try_after_ms=0))
+                note_outbox_due(tx, 1)
+
+
+def _is_due(record: LaneRecord | None, now_ms: int) -> bool:
+    return record is None or not now_ms < record.try_after_ms <= now_ms + _FARTHEST_MS
+
+
+def _was_in_vain(record: LaneRecord | None) -> bool:
+    return record is None or bool(record.code)
+
+
+def _pause(attempts: int, random: bytes) -> int:
+    pause = LEFT_ALONE_MS << min(attempts, _MAX_DOUBLINGS)
+    spread = pause // _SPREAD
+    return pause - spread + int.from_bytes(random) * 2 * spread // (1 << 8 * _RANDOM_BYTES)
