@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_methods
 from e2ecross.client.backend import Backend
+from e2ecross.device.holder import Hold
 from e2ecross.device.registering import Token
 from e2ecross.errors import (
     BackendError,
@@ -31,7 +32,7 @@ from e2ecross.wire.limits import (
     MAX_SIGNED_DEVICE_LIST_BYTES,
 )
 
-__all__ = ["CheckedBackend", "CheckedDeposit", "Hold"]
+__all__ = ["CheckedBackend", "CheckedDeposit"]
 
 _METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
 _MAX_NUMBER: Final = 2**64 - 1
@@ -56,18 +57,6 @@ class CheckedDeposit(NamedTuple):
     refused: Mapping[int, BackendError]
     epochs: Mapping[int, int]
     seqs: Mapping[UserId, int]
-
-
-class Hold(NamedTuple):
-    """That what is fetched is held, so that nobody else gets it.
-
-    Attributes:
-        hold_ms: for how long, milliseconds.
-        holder: for whom, 16 bytes.
-    """
-
-    hold_ms: int
-    holder: bytes
 
 
 class CheckedBackend:

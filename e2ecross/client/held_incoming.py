@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import UserId
-from e2ecross.client.holder import Holder
 from e2ecross.client.link import Link
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
@@ -26,6 +25,7 @@ from e2ecross.device.held_collecting import (
     HeldIntake,
     Taken,
 )
+from e2ecross.device.holder import Holder
 from e2ecross.errors import (
     E2ECrossError,
     RecordCorrupted,
@@ -146,7 +146,7 @@ class HeldArrival:
                 self.wait_ms = 0
                 if not page:
                     break
-                # Always from the first on, since a hold of others may end meanwhile: whoever went on
+                # Always from the first on, since a hold of others may end meanwhile: who went on
                 # after the last one would get the later ones of a sender, and not the earlier.
                 fresh = [waiting for waiting in page if waiting.number not in seen]
                 if not fresh:  # a back end that holds nothing, or holds that were over too soon

@@ -15,9 +15,7 @@ from typing import Final
 
 from e2ecross.arguments import require_list
 from e2ecross.client.held_incoming import HeldArrival, acknowledge
-from e2ecross.client.holder import Holder
 from e2ecross.client.link import Link
-from e2ecross.client.pace import Pace
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.batch import Progress
 from e2ecross.device.held_items import (
@@ -28,6 +26,8 @@ from e2ecross.device.held_items import (
     numbers_of,
     stripes_to_look_into,
 )
+from e2ecross.device.holder import Holder
+from e2ecross.device.pace import Pace
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,

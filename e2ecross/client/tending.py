@@ -16,7 +16,6 @@ from e2ecross.client.group_sending import announce_all
 from e2ecross.client.held_incoming import HeldArrival
 from e2ecross.client.hints import check_lists
 from e2ecross.client.link import Link
-from e2ecross.client.pace import Pace
 from e2ecross.client.publishing import maintain_prekeys
 from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.spool import Spool
@@ -24,6 +23,7 @@ from e2ecross.client.uploads import tend_files
 from e2ecross.device.controls import take_own_lists
 from e2ecross.device.expiring import forget_sent
 from e2ecross.device.group_taking import forget_unjoined
+from e2ecross.device.pace import Pace
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.receipts import put_receipts
 from e2ecross.device.uploading import note_media_opened

@@ -36,6 +36,7 @@ from e2ecross.state.trust import (
     note_offered_version,
     observe_identity,
     require_identity,
+    require_not_refused,
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import ControlContent, Payload, Resent, decode_payload
@@ -247,13 +248,14 @@ def _accept(
     Its sender's identity is not marked when another one was judged, that of its account.
     """
     first, known, changed = read.first_message, read.identity, is_judged
-    key = read.opened.session.remote_identity_key
-    if not is_judged or known is None:
-        policy, starts = context.policy, first is not None
-        if observe_identity(tx, sender, known, key, policy, now_ms, starts_session=starts):
-            changed = True
+    key, policy, starts = read.opened.session.remote_identity_key, context.policy, first is not None
     if first is not None and read.used is not None:
+        if known is not None and not is_judged:
+            require_not_refused(known, sender, key, policy, starts_session=True)
+        # Before anything else is written: where another stripe uses them, too, one has to give way.
         _use_up(context, tx, first, read.used)
+    if not is_judged or known is None:
+        changed |= observe_identity(tx, sender, known, key, policy, now_ms, starts_session=starts)
     save_sessions(tx, read.place, read.before, read.opened.record)
     if changed and first is not None:
         _choose_session(context, tx, sender, key, is_judged=is_judged)

@@ -20,7 +20,7 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import Lane, LaneName, read_lane
 from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe, stripe_of
-from e2ecross.stores import MemoryStore, Table, Transaction
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import promise, read
@@ -64,7 +64,7 @@ class Killed(Exception):
 class CountingStore(AroundStore):
     """Tells which stripes transactions were begun of."""
 
-    def __init__(self, inner: MemoryStore) -> None:
+    def __init__(self, inner: Store) -> None:
         super().__init__(inner)
         self.begun: list[int] = []
         self.busy: set[int] = set()

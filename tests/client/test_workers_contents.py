@@ -9,10 +9,10 @@ import pytest
 
 from e2ecross import Client, Expiry, Message, Notice, NoticeKind, Policy, Text
 from e2ecross.address import Address
-from e2ecross.client.holder import Holder
-from e2ecross.client.pace import Pace
 from e2ecross.device.collecting import erase_what_is_over
 from e2ecross.device.controls import _take_history, _take_pin
+from e2ecross.device.holder import Holder
+from e2ecross.device.pace import Pace
 from e2ecross.state.accounts import find_account
 from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.trust import find_identity

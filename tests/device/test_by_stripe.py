@@ -1,28 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which stripes the operations of a bare device have for themselves."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import cast
 
 import pytest
 
-from e2ecross import Bytes, Device, Envelope, MessageKind, PreKeyBundle, Text
+from e2ecross import Bytes, Device, Envelope, MessageKind, Policy, PreKeyBundle, Text
 from e2ecross.address import Address, UserId
 from e2ecross.device.bundles import NO_NEWS, repair_sessions, start_from_bundles
 from e2ecross.device.conversations import accept, block, list_requests, unblock
 from e2ecross.device.device_lists import find_without_session
 from e2ecross.device.hints import note_checked, take_wanted_checks
+from e2ecross.device.own_list import unlink_device
 from e2ecross.device.self_sync import mark_read
-from e2ecross.errors import E2ECrossError, StoreBusy, StoreError
+from e2ecross.errors import (
+    E2ECrossError,
+    IdentityChangedError,
+    RemoteError,
+    StoreBusy,
+    StoreError,
+    UnknownPrekey,
+)
 from e2ecross.state.accounts import find_account, put_account
 from e2ecross.state.context import address_key
 from e2ecross.state.conversations import ContactState, find_conversation, put_conversation
 from e2ecross.state.message import Message
 from e2ecross.state.outbox import Lane, LaneName, list_lane
+from e2ecross.state.retry_budget import Request, spend_answer, spend_request
+from e2ecross.state.sent import find_kept, keep_copies
 from e2ecross.state.stripe import stripe_of
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.account_records import AccountRecord
+from e2ecross.wire.content import DeviceListPush
 from e2ecross.wire.conversation_records import ConversationRecord
 from tests.support.accounts import device_of, hold_list, link_devices, sign_devices
 from tests.support.around import AroundStore
@@ -32,11 +44,13 @@ from tests.support.devices import (
     MESSAGE_ID,
     NOW_MS,
     TOKO,
+    SpyStore,
     dump,
     introduce,
     make_device,
     new_bundle,
 )
+from tests.support.kept import keep_sent
 
 STRIPES = 64
 BUDIS, TOKOS = (stripe_of(each.user_id, STRIPES) for each in (BUDI, TOKO))
@@ -297,3 +311,118 @@ def test_no_count_of_changes_is_written(scene: Scene) -> None:
     block(scene.ana._context, BUDI.user_id)
     rows = [row for table, _, row in dump(scene.store) if table is Table.DEVICE]
     assert b"changes" not in rows
+
+
+def test_contacts_of_all_stripes_are_told_that_a_device_was_removed(scene: Scene) -> None:
+    laptop = make_device(device_of(ANA, 2))
+    link_devices(scene.ana, laptop)
+    context = scene.ana._context
+    for address in (BUDI, TOKO):
+        with peer_transaction(context, address.user_id) as tx:
+            keep_sent(tx, context.policy, address, MESSAGE_ID, Text("halo"), NOW_MS)
+        accept(context, address.user_id)
+    unlink_device(context, 2)
+    for address, stripe in ((BUDI, BUDIS), (TOKO, TOKOS)):
+        with scene.store.inner.transaction(stripe) as tx:
+            (waiting,) = list_lane(tx, Lane(LaneName.REQUESTS, address))
+        assert isinstance(waiting.control, DeviceListPush)
+
+
+def test_in_a_stripe_no_more_is_asked_for_than_its_part(scene: Scene) -> None:
+    policy = Policy(retry_requests=64 * 64, resends=64 * 64)
+    ana = Device.open(scene.store, policy=policy, clock=lambda: NOW_MS)
+    ids = [bytes([number]) * 16 for number in range(80)]
+    senders = [Address("instagram", "budi", 1 + number % 10) for number in range(80)]
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
+        asked = [
+            spend_request(ana._context, tx, sender, message_id, NOW_MS)
+            for sender, message_id in zip(senders, ids, strict=True)
+        ]
+        assert sum(each is not Request.REFUSED for each in asked) == 64
+        answered = [spend_answer(ana._context, tx, sender, NOW_MS) for sender in senders]
+        assert sum(answered) == 64
+    with peer_transaction(ana._context, TOKO.user_id) as tx:
+        assert spend_answer(ana._context, tx, TOKO, NOW_MS)
+
+
+def test_of_what_is_kept_a_stripe_has_its_part(scene: Scene) -> None:
+    context = scene.ana._context
+    policy = Policy(resend_kept_messages=64 * 100)
+    with peer_transaction(context, BUDI.user_id) as tx:
+        for number in range(140):
+            message_id = number.to_bytes(16)
+            keep_copies(
+                *(tx, policy, BUDI.user_id, message_id, message_id, Text("x"), [BUDI]),
+                *(NOW_MS, NOW_MS),
+            )
+        kept = [
+            find_kept(tx, policy, BUDI, number.to_bytes(16), NOW_MS) is not None
+            for number in range(140)
+        ]
+    assert 40 <= sum(kept) <= 50  # content and copy are a row each; a fifth goes at once
+    assert kept[-1]
+
+
+# --- Prekeys ------------------------------------------------------------------------------------
+
+
+def test_prekeys_go_before_anything_else_is_written_the_kyber_prekey_first() -> None:
+    spy = SpyStore(MemoryStore(STRIPES))
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    budi.start_session(new_bundle(ana, kyber=True))
+    first = budi.encrypt(ANA, Text("halo"))
+    spy.forget()
+    ana.decrypt(first)
+    written = [each.table for each in spy.operations if each.name in ("put", "add", "delete")]
+    assert written[:2] == [Table.KYBER_PREKEYS, Table.ONE_TIME_PREKEYS]
+
+
+class UsedAtOnce(AroundStore):
+    """Another stripe has used the prekey just before."""
+
+    @contextmanager
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with self.inner.transaction(stripe, moved=moved) as tx:
+            yield cast(Transaction, _Losing(tx) if stripe else tx)
+
+
+class _Losing:
+    def __init__(self, inner: Transaction) -> None:
+        self._inner = inner
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
+        return table is not Table.ONE_TIME_PREKEYS and self._inner.delete(table, partition, row)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+def test_one_prekey_for_two_stripes_is_used_by_one(scene: Scene) -> None:
+    first = {}
+    stolen = new_bundle(scene.ana)
+    for name in ("instagram:one", "instagram:two"):
+        sender = make_device(Address.parse(f"{name}.1"))
+        sender.start_session(stolen)
+        first[name] = sender.encrypt(ANA, Text(name))
+    losing = Device.open(UsedAtOnce(scene.store.inner), clock=lambda: NOW_MS)
+    before = dump(scene.store)
+    with pytest.raises(StoreBusy, match="another message used the same prekey at this moment"):
+        losing.decrypt(first["instagram:two"])
+    assert dump(scene.store) == before
+    assert scene.ana.decrypt(first["instagram:one"]).content == Text("instagram:one")
+    with pytest.raises(UnknownPrekey):
+        losing.decrypt(first["instagram:two"])
+
+
+def test_a_refused_key_uses_no_prekey_up() -> None:
+    store = MemoryStore(STRIPES)
+    ana = make_device(ANA, store, policy=Policy(refuse_changed_identity=True))
+    budi = make_device(BUDI)
+    introduce(ana, budi)
+    other = make_device(BUDI, seed="other")
+    other.start_session(new_bundle(ana))
+    before = dump(store)
+    with pytest.raises(IdentityChangedError):
+        ana.decrypt(other.encrypt(ANA, Text("halo")))
+    assert isinstance(ana.decrypt_many([other.encrypt(ANA, Text("halo"))])[0], RemoteError)
+    assert dump(store) == before

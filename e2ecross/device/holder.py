@@ -8,17 +8,28 @@ Rules:
 """
 
 import os
-from typing import Final
+from typing import Final, NamedTuple
 
-from e2ecross.client.answers import Hold
 from e2ecross.state.context import Context
 from e2ecross.state.inbox_holds import HOLD_MS
 
-__all__ = ["Holder"]
+__all__ = ["Hold", "Holder"]
 
 _BYTES: Final = 16
 _MAX_BEFORE: Final = 16
 """Names of the last minute under which something may still be held."""
+
+
+class Hold(NamedTuple):
+    """That what is fetched is held, so that nobody else gets it.
+
+    Attributes:
+        hold_ms: for how long, milliseconds.
+        holder: for whom, 16 bytes.
+    """
+
+    hold_ms: int
+    holder: bytes
 
 
 class Holder:
