@@ -68,6 +68,7 @@ RULES: Final = {
     "GM": "who is out feeds nobody commits, and what others sign of groups is bounded",
     "GC": "what is sent into groups reaches each device once, and signals go where they are wanted",
     "NET": "a service is as good as a relay, and what stands in its place gains nothing",
+    "EX": "who examines a store in a database changes nothing, misses nothing and shows nothing",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

@@ -76,6 +76,8 @@ from tests.support.documents import (
     section,
     table,
 )
+from tests.support.postgres import require_postgres
+from tests.support.postgres_stores import address_of_stores
 from tests.support.service import require_extras
 
 DOCS = ROOT / "docs"
@@ -86,6 +88,8 @@ HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
 SERVICE = DOCS / "service.md"
 INDEXES = [DOCS / folder / "README.md" for folder in (".", "adr", "examples", "reference")]
+FLEET = DOCS / "fleet.md"
+METRICS = DOCS / "metrics.md"
 
 with_code = [path for path in DOCUMENTS if path.parent != ROOT and blocks(path, "python")]
 all_commands = sorted({command for path in DOCUMENTS for command in commands(path)})
@@ -100,9 +104,14 @@ def plain(number: str) -> int:
 
 
 @pytest.mark.parametrize("path", with_code, ids=name)
-def test_the_python_blocks_run(path: Path, tmp_path: Path) -> None:
+def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path == SERVICE:
         require_extras("fastapi")
+    if path == FLEET:
+        require_postgres()
+        monkeypatch.setenv("E2ECROSS_DATABASE", address_of_stores())
+    if path == METRICS:
+        require_extras()
     run_python("\n".join(blocks(path, "python")), tmp_path)
 
 
@@ -172,7 +181,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 
 # --- docs/architecture.md -------------------------------------------------------------------
 
-FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
+FLOORS = ["errors/", "arguments.py", "lazy.py", "metrics.py", "address.py"]
 FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "conversation/", "relay/"]
 FLOORS += ["state/", "device/", "client/", "service/", "cli/"]
 

@@ -13,9 +13,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn, TypeAlias
 
 from e2ecross import __version__
+from e2ecross.cli.conninfo import without_conninfo
 from e2ecross.cli.relay_parser import add_relay_options
 
 __all__ = ["main"]
@@ -28,6 +29,16 @@ _NAMED: Final = (
     "distribution-key-id",
 )
 """Of `inspect.py`."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows no conninfo where an argument is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_conninfo(message))
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +88,13 @@ def _call(argv: Sequence[str] | None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.fleet:
+        if arguments.dir is not None:
+            print("e2ecross demo: --fleet keeps no files: leave --dir out", file=sys.stderr)
+            return 2
+        from e2ecross.cli.demo_fleet import run_fleet_demo
+
+        return run_fleet_demo(plain=arguments.plain, json=arguments.json)
     from e2ecross.cli.demo_run import run_demo
 
     return run_demo(
@@ -94,11 +112,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from e2ecross.cli.doctor import run_doctor
+    from e2ecross.cli.doctor_call import call_doctor
 
-    return run_doctor(
+    return call_doctor(
         arguments.store,
-        key_file=arguments.key_file,
+        name=arguments.name,
+        key_files=arguments.key_file,
         passphrase_file=arguments.passphrase_file,
         json=arguments.json,
     )
@@ -117,7 +136,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="e2ecross",
         description="End-to-end encryption between messaging apps.",
     )
@@ -132,7 +151,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
-    demo.add_argument("--network", action="store_true", help="over a service in its own process")
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument("--network", action="store_true", help="over a service in its own process")
+    where.add_argument(
+        "--fleet",
+        action="store_true",
+        help="another play: three workers of one shop over a PostgreSQL server that is started for "
+        "it, and one is killed; keeps no files",
+    )
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
@@ -144,26 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         "what users sent.",
     )
     _add_inspect_options(inspect)
-    doctor = commands.add_parser(
-        "doctor",
-        help="check a device's store, and say what to do",
-        description="Check the SQLite store of a device, without changing it: damage, prekeys, "
-        "sessions, queues, uploads, groups. Prints no keys, addresses or content. Exit code 0: "
-        "no problems; 1: problems; 2: the store cannot be opened.",
-    )
-    doctor.add_argument("store", metavar="STORE", help="the store's file")
-    secret = doctor.add_mutually_exclusive_group()
-    secret.add_argument(
-        "--key-file",
-        metavar="FILE",
-        help="the store key, if there is one: a file of exactly 32 bytes or 64 hexadecimal digits",
-    )
-    secret.add_argument(
-        "--passphrase-file",
-        metavar="FILE",
-        help="the passphrase, if there is one: a file with one line in UTF-8",
-    )
-    doctor.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_doctor(commands)
     relay = commands.add_parser(
         "relay",
         help="run the reference back end as a service",
@@ -176,7 +183,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_doctor(commands: _Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="check a device's store, and say what to do",
+        description="Check the store of a device, a file or in a PostgreSQL database, without "
+        "changing it: damage, prekeys, sessions, queues, uploads, groups; of a database also its "
+        "server. Prints no keys, addresses or content. Exit code 0: no problems; 1: problems; "
+        "2: the store cannot be opened.",
+    )
+    doctor.add_argument(
+        "store",
+        metavar="STORE",
+        nargs="?",
+        help="the store's file, or postgresql://...; by default what E2ECROSS_DATABASE has",
+    )
+    doctor.add_argument("--name", metavar="N", help="which store of a database (default: default)")
+    secret = doctor.add_mutually_exclusive_group()
+    secret.add_argument(
+        "--key-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="the store key, if there is one: a file of exactly 32 bytes or 64 hexadecimal digits; "
+        "of a database ID=FILE, once for each key",
+    )
+    secret.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        help="the passphrase of a file, if there is one: a file with one line in UTF-8",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _add_migrate(commands: _Commands) -> None:
     migrate = commands.add_parser(
         "migrate",
         help="give a PostgreSQL database the tables of this release",

@@ -101,22 +101,23 @@ class PlainOutput:
         """Print the opening."""
         self._folder = folder
         for block in opening():
-            self._print(block)
+            self.paint(block)
 
     def show(self, name: str, scene: Scene) -> None:
         """Print a scene."""
         for block in tell(scene):
-            self._print(block)
+            self.paint(block)
 
     def finish(self, seconds: float) -> None:
         """Print the time, and where the files are."""
         kept = f" The files are in {self._folder}." if self._folder else ""
-        self._print(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
+        self.paint(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
 
     def fail(self, why: str, seconds: float) -> None:
         """Print nothing: stderr says it."""
 
-    def _print(self, block: Block) -> None:
+    def paint(self, block: Block) -> None:
+        """Print a block."""
         for line in self._lines(block):
             print(line.rstrip())
         print(flush=True)

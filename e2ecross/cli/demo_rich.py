@@ -35,22 +35,23 @@ class RichOutput:
         """Print the opening."""
         self._folder = folder
         for block in opening():
-            self._paint(block)
+            self.paint(block)
 
     def show(self, name: str, scene: Scene) -> None:
         """Print a scene."""
         for block in tell(scene):
-            self._paint(block)
+            self.paint(block)
 
     def finish(self, seconds: float) -> None:
         """Print the time, and where the files are."""
         kept = f" The files are in {self._folder}." if self._folder else ""
-        self._paint(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
+        self.paint(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
 
     def fail(self, why: str, seconds: float) -> None:
         """Print nothing: stderr says it."""
 
-    def _paint(self, block: Block) -> None:
+    def paint(self, block: Block) -> None:
+        """Print a block."""
         match block:
             case Heading(text):
                 self._console.print(Rule(_text(text, "bold cyan"), align="left", style="cyan"))

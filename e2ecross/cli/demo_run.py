@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from e2ecross.cli.demo import SCENES
 from e2ecross.cli.demo_backend import BackEnd
@@ -25,7 +26,10 @@ from e2ecross.cli.demo_service import require_service
 from e2ecross.cli.demo_stage import BLOB_FOLDER, RELAY_FILE, Stage
 from e2ecross.errors import E2ECrossError
 
-__all__ = ["choose_output", "run_demo"]
+if TYPE_CHECKING:
+    from e2ecross.cli.demo_rich import RichOutput
+
+__all__ = ["choose_output", "choose_painter", "run_demo"]
 
 
 def run_demo(
@@ -72,6 +76,11 @@ def choose_output(*, plain: bool, json: bool) -> Output:
     """Return what shows the demo on stdout: in colour if `rich` is there and is wanted."""
     if json:
         return JsonOutput()
+    return choose_painter(plain=plain)
+
+
+def choose_painter(*, plain: bool) -> "PlainOutput | RichOutput":
+    """Return what shows text on stdout: in colour if `rich` is there and is wanted."""
     if not plain:
         try:
             from e2ecross.cli.demo_rich import RichOutput

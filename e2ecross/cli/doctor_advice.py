@@ -135,16 +135,17 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
 
 
 def _queue_notes(health: StoreHealth) -> Iterator[Finding]:
-    if health.outbox:
+    queues = health.queues
+    if queues.outbox:
         yield Finding(
             "outbox",
-            f"{count(health.outbox, 'envelope')} waiting for the back end: call Client.maintain "
+            f"{count(queues.outbox, 'envelope')} waiting for the back end: call Client.maintain "
             f"when it can be reached.",
         )
-    if health.inbox:
+    if queues.inbox:
         yield Finding(
             "inbox",
-            f"{count(health.inbox, 'item')} not confirmed by the app: call Client.receive, then "
+            f"{count(queues.inbox, 'item')} not confirmed by the app: call Client.receive, then "
             f"Client.confirm.",
         )
     if health.uploads.waiting:

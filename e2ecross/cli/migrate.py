@@ -8,14 +8,11 @@ Rules:
 
 import os
 import sys
-from typing import Final
 
+from e2ecross.cli.conninfo import DATABASE
 from e2ecross.errors import E2ECrossError
 
-__all__ = ["DATABASE", "run_migrate"]
-
-DATABASE: Final = "E2ECROSS_DATABASE"
-"""The environment variable that has the conninfo where none is given."""
+__all__ = ["run_migrate"]
 
 
 def run_migrate(conninfo: str | None) -> int:
@@ -32,7 +29,7 @@ def run_migrate(conninfo: str | None) -> int:
         return _refuse(f"give a conninfo, or set {DATABASE}")
     try:
         from e2ecross.stores.postgres_tables import migrate
-    except ModuleNotFoundError:
+    except ImportError:
         return _refuse("PostgreSQL needs the extra: pip install 'e2ecross[postgres]'")
     try:
         done = migrate(found)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from e2ecross.cli.relay_parser import DATABASE_VARIABLE
+from e2ecross.cli.conninfo import DATABASE
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import RelayLimits
 from e2ecross.relay.relay_file import POSTGRES
@@ -110,11 +110,10 @@ def read_relay_options(found: argparse.Namespace) -> RelayOptions:
 
 
 def _database(given: str | None) -> str:
-    name = given or os.environ.get(DATABASE_VARIABLE, "")
+    name = given or os.environ.get(DATABASE, "")
     if not name:
         raise WrongOptions(
-            f"name the relay's database: --db PATH or postgresql://…, or the variable "
-            f"{DATABASE_VARIABLE}"
+            f"name the relay's database: --db PATH or postgresql://…, or the variable {DATABASE}"
         )
     if "://" in name and not name.startswith(POSTGRES):
         raise WrongOptions("the database is neither a file nor postgresql://…")

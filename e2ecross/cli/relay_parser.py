@@ -2,12 +2,10 @@
 """The options that `e2ecross relay` has; what they mean is read in `relay_options.py`."""
 
 import argparse
-from typing import Final
 
-__all__ = ["DATABASE_VARIABLE", "add_relay_options"]
+from e2ecross.cli.conninfo import DATABASE
 
-DATABASE_VARIABLE: Final = "E2ECROSS_DATABASE"
-"""Names the relay's database where no option does; others on the machine see options."""
+__all__ = ["add_relay_options"]
 
 
 def add_relay_options(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +14,7 @@ def add_relay_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--db",
         metavar="PATH",
-        help=f"the relay's file, or postgresql://…; by default that of {DATABASE_VARIABLE}",
+        help=f"the relay's file, or postgresql://…; by default that of {DATABASE}",
     )
     add(
         "--blob-dir",

@@ -39,22 +39,18 @@ from e2ecross.client.publishing import publish
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
 from e2ecross.client.tending import Tending, attempt
+from e2ecross.client.watching import watching
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.moving import at_moved_server, that_resumes
 from e2ecross.device.own_upkeep import note_list_unpublished
-from e2ecross.device.registering import (
-    note_registered,
-    prepare_token,
-    read_token,
-)
+from e2ecross.device.registering import Token, note_registered, prepare_token, read_token
 from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
-from e2ecross.errors import (
-    E2ECrossError,
-    RestoredStore,
-)
+from e2ecross.errors import BackendError, E2ECrossError, NotRegistered, RestoredStore, StoreMoved
+from e2ecross.metrics import Metrics
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.exchange import MAX_WAIT_MS
@@ -82,6 +78,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_spool",
         "_tending",
         "_wait_ms",
+        "_watching",
     )
 
     def __init__(
@@ -92,6 +89,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         blobs: BlobStore | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         wait_ms: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         """Put a device and a back end together.
 
@@ -103,16 +101,17 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
                 so that what was interrupted is found. By default the system's for temporary files.
             wait_ms: how long `receive` lets the back end wait for mail when there is nothing to
                 return, milliseconds, 0 to 30,000. A `Relay` answers at once, a service waits.
+            metrics: is told what is sent and received, what fails, and what waits. None: nobody is.
 
         Raises:
-            InvalidArgument: `device` is no `Device`, `backend` or `blobs` lacks a method, or
-                `wait_ms` is out of range.
+            InvalidArgument: `device` is no `Device`, `backend`, `blobs` or `metrics` lacks a
+                method, or `wait_ms` is out of range.
         """
         require_type("device", device, Device)
         require_whole_number("wait_ms", wait_ms, 0, MAX_WAIT_MS)
         self._wait_ms = wait_ms
         self._device = device
-        self._context = context_of(device)
+        self._context = that_resumes(context_of(device), self._look_into_move)
         self._backend = CheckedBackend(backend)
         self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
@@ -125,6 +124,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
         self._spool = Spool(folder, spool_prefix(self._context))
         self._tending = Tending()
+        self._watching = watching(self._context, metrics)
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -144,6 +144,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """
         other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
         other._blobs, other._spool = self._blobs, self._spool
+        other._watching = self._watching
         other._leftovers = self._leftovers  # else each would show as pending what the other sent
         if self._held is not None:
             other._held = self._held.for_thread()
@@ -164,9 +165,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """
         context = self._context
         registration = prepare_token(context)
-        token = registration.token
-        self._backend.register(context.address, token, registration.replaces)
-        link = Link(context, self._backend, token, self._leftovers)
+        self._backend.register(context.address, registration.token, registration.replaces)
+        link = self._link_by(registration.token)
         self._check_epoch(link)
         if not registration.is_complete:
             publish(link, context.policy.one_time_prekeys_target)
@@ -196,6 +196,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
         self._tending.maintain(link, self._blobs, self._spool, errors)
+        if self._watching is not None:
+            self._watching.tell_ages()
         if errors:
             raise errors[0]
 
@@ -262,7 +264,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             errors += handed.take_damaged()  # in the place of no item
             if errors:
                 raise errors[0]
-        return items
+        return self._told(items)
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.
@@ -305,9 +307,18 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
     def _way(self) -> Link:
         """Return the way to the back end; the token of a store never becomes another one."""
         if self._link is None:
-            token = read_token(self._context)
-            self._link = Link(self._context, self._backend, token, self._leftovers)
+            self._link = self._link_by(read_token(self._context))
         return self._link
+
+    def _link_by(self, token: Token) -> Link:
+        watch = None if self._watching is None else self._watching.watch
+        return Link(self._context, self._backend, token, self._leftovers, watch)
+
+    def _told(self, items: list[InboxItem]) -> list[InboxItem]:
+        """Return what is handed over, when whoever watches has heard of it."""
+        if self._watching is not None:
+            self._watching.tell_received(items)
+        return items
 
     def _hand_over(self, limit: int) -> list[InboxItem]:
         return hand_over(self._context, self._handed_over, limit)
@@ -330,7 +341,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         items += self._context.live.take_typing(limit - len(items))
         if errors and not items:
             raise errors[0]
-        return items
+        return self._told(items)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end what it has seen of this device, before anything leaves.
@@ -343,6 +354,27 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         if not self._is_epoch_checked:
             check_backend_epoch(link.context, link.backend.epochs(link.context.address, link.token))
             self._is_epoch_checked = True
+
+    def _look_into_move(self, found: StoreMoved) -> None:
+        """Find out whether the database, which has moved, has lost what the back end has seen.
+
+        Raises:
+            StoreMoved: nobody can be asked.
+            RestoredStore: it has.
+            NotRegistered: the back end does not know the device any more.
+        """
+        context, since = at_moved_server(context_of(self._device)), found.found_ms_ago
+        self._is_epoch_checked = False
+        try:
+            token = read_token(context)
+        except NotRegistered:
+            raise StoreMoved(since, "the device is not registered, so nobody knows more") from None
+        try:
+            self._check_epoch(Link(context, self._backend, token, self._leftovers))
+        except NotRegistered:
+            raise
+        except BackendError:
+            raise StoreMoved(since, "the back end, which may know more, cannot be asked") from None
 
     def _collect(self, arrival: Arrival | HeldArrival) -> None:
         """Fetch, and do what is due beside it."""
@@ -358,5 +390,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         else:
             has_used = arrival.has_used_prekeys
             self._tending.after_fetch(link, errors, has_used_prekeys=has_used)
+        if self._watching is not None:
+            self._watching.tell_ages()
         if errors:
             raise errors[0]

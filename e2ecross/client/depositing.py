@@ -27,6 +27,7 @@ from e2ecross.errors import (
     UnknownRecipient,
     UntrustedIdentity,
 )
+from e2ecross.metrics import Watch
 from e2ecross.state.outbox import Lane, LaneName, Waiting
 
 __all__ = ["FINAL", "MAX_BYTES", "MAX_ENVELOPES", "Batch", "deposit"]
@@ -103,10 +104,11 @@ def deposit(
     own = link.context.address.user_id
     users.add(own)
     batch.seqs.update({user: seq for user, seq in answer.seqs.items() if user in users})
+    new: list[Waiting] = []
     for place, (waiting, _) in enumerate(batch.items):
         reason = answer.refused.get(place)
         if reason is None:
-            batch.taken.append(waiting)
+            new.append(waiting)
             continue
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
         is_dropped = isinstance(reason, MailboxFull) and (
@@ -116,9 +118,22 @@ def deposit(
             batch.refused[waiting] = reason
         else:
             batch.blocked[waiting.lane] = reason
+    batch.taken += new
     if batch.refused:
         _keep_own_copies(batch, own)
+    if link.watch is not None:
+        _tell(link.watch, batch, new)
     return None
+
+
+def _tell(watch: Watch, batch: Batch, taken: Collection[Waiting]) -> None:
+    """Tell how many copies of messages the back end has now, and what it refuses for good."""
+    sent = sum(waiting.lane.name is LaneName.MESSAGES for waiting in taken)
+    if sent:
+        watch.count("sent", sent)
+    for waiting, _ in batch.items:
+        if waiting in batch.refused:
+            watch.event("deposit_refused", batch.refused[waiting].code)
 
 
 def _keep_own_copies(batch: Batch, own: UserId) -> None:

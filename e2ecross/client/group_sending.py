@@ -130,7 +130,7 @@ class GroupSending:
             brought = news.get(device, NO_NEWS)
             changed, downgraded = brought.identity_changed, brought.version_downgraded
             deliveries.append(Delivery(device, changed, downgraded, problem))
-        plan, content, sent_at_ms = posted.message or (ALL_SHOWN, None, 0)
+        plan, content, sent_at_ms, *_ = posted.message or (ALL_SHOWN, None, 0)
         return Sent(
             self._outgoing.message_id,
             tuple(deliveries),

@@ -146,8 +146,8 @@ class HeldArrival:
                 self.wait_ms = 0
                 if not page:
                     break
-                # Always from the first on, since a hold of others may end meanwhile: who went on
-                # after the last one would get the later ones of a sender, and not the earlier.
+                # From the first on each time: a hold of others may end meanwhile, and whoever went
+                # on after the last one would get the later ones of a sender, not the earlier.
                 fresh = [waiting for waiting in page if waiting.number not in seen]
                 if not fresh:  # a back end that holds nothing, or holds that were over too soon
                     after = page[-1].number

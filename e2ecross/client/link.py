@@ -13,6 +13,7 @@ from e2ecross.client.answers import CheckedBackend
 from e2ecross.crypto.secret import Secret
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.registering import Token
+from e2ecross.metrics import Watch
 from e2ecross.state.context import Context
 
 __all__ = ["Link"]
@@ -27,9 +28,11 @@ class Link(Secret):
         backend: where it is registered.
         token: under which.
         leftovers: what goes with the next commit.
+        watch: tells whoever watches, or None.
     """
 
     context: Context
     backend: CheckedBackend
     token: Token
     leftovers: Leftovers
+    watch: Watch | None = None

@@ -81,6 +81,6 @@ class Outcome:
         return self._sent(sender, message_id, tuple(deliveries))
 
     def _sent(self, sender: Address, message_id: bytes, deliveries: tuple[Delivery, ...]) -> Sent:
-        plan, content, sent_at_ms = self.message or _NOT_KEPT
+        plan, content, sent_at_ms, *_ = self.message or _NOT_KEPT
         said = (plan, sender, self.conversation.user_id, sent_at_ms, content)
         return Sent(message_id, deliveries, self.list_expired, *said)

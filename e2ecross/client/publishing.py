@@ -30,6 +30,8 @@ def maintain_prekeys(link: Link) -> None:
     """
     context = link.context
     left = link.backend.one_time_prekey_count(context.address, link.token)
+    if link.watch is not None:
+        link.watch.observe("prekeys_left", left)
     one_time = plan_publication(context, left)
     if one_time is not None:
         publish(link, one_time)

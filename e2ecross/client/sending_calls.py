@@ -63,13 +63,10 @@ class SendingCalls(Connected):
             expiry: when the message is to be gone, at both ends; never of a `Delete` or `Answer`.
                 By default a reply, a reaction or an edit has that of its target.
             view_once: it can be looked at once; of `Text` and `Media` alone.
-            fallback: what a device shows that cannot show it, at most 1,024 bytes; if None or
-                empty, made of the content.
+            fallback: what a device shows that cannot show it, at most 1,024 bytes; or made of it.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
-            purpose: what it is sent for, as a business: `ConsentGrant.SERVICE`, `UTILITY`,
-                `MARKETING` or `AUTHENTICATION`, 1 to 4. Then it is sent only if the recipient has
-                granted that, and counted; of a message id that was used it is not counted again.
-                None: nothing is asked and nothing counted.
+            purpose: what it is sent for, 1 to 4: `ConsentGrant.SERVICE`, `UTILITY`, `MARKETING` or
+                `AUTHENTICATION`. Then the recipient must have granted that, and it is counted.
 
         Raises:
             LossyContent: they do not, and `allow_lossy` is not set; `plan` says what is lost.
@@ -78,9 +75,8 @@ class SendingCalls(Connected):
             UnknownRecipient: the recipient has not registered.
             UntrustedIdentity: the recipient's identity key has changed and was not accepted.
             HostingChanged: others hold keys of the account since; confirm the `Notice` first.
-            RemoteError: the back end handed out a list of devices or a bundle that is not good:
-                InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice, EnvelopeMismatch
-                (of somebody else). Nothing was encrypted to it.
+            RemoteError: the back end handed out a list or a bundle that is not good: InvalidKey,
+                InvalidSignature, VersionDowngrade, UnlistedDevice, EnvelopeMismatch.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message waits in the outbox
                 (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a
@@ -88,17 +84,11 @@ class SendingCalls(Connected):
                 fetched, nor after a restore before the back end was reached, nor if it refused.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
-            InvalidArgument: an argument is not acceptable; or the message id was used for other
-                content, or for what had left and was not delivered.
+            InvalidArgument: an argument is not acceptable, or the message id was used up.
             StoreError: the store cannot be read or written.
         """
         draft = draft_of(
-            content,
-            expiry=expiry,
-            view_once=view_once,
-            fallback=fallback,
-            allow_lossy=allow_lossy,
-            purpose=purpose,
+            content, expiry, fallback, view_once=view_once, allow_lossy=allow_lossy, purpose=purpose
         )
         message = outgoing(self._context, recipient, message_id)
         (result,) = self._fan_out().send([message], draft)
@@ -148,12 +138,7 @@ class SendingCalls(Connected):
             StoreError: the store cannot be read or written; nothing has been sent.
         """
         draft = draft_of(
-            content,
-            expiry=expiry,
-            view_once=view_once,
-            fallback=fallback,
-            allow_lossy=allow_lossy,
-            purpose=purpose,
+            content, expiry, fallback, view_once=view_once, allow_lossy=allow_lossy, purpose=purpose
         )
         listed = require_list("recipients", recipients)
         checked_message_id(self._context, message_id)
@@ -196,7 +181,7 @@ class SendingCalls(Connected):
             InvalidArgument: an argument is not acceptable.
             StoreError: the store cannot be read or written.
         """
-        draft = draft_of(content, expiry=expiry, view_once=view_once, fallback=fallback)
+        draft = draft_of(content, expiry, fallback, view_once=view_once)
         address = recipient_address(recipient)
         if draft.goes_alone:
             return ALL_SHOWN

@@ -97,19 +97,21 @@ class Composed(NamedTuple):
         plan: what the devices of the other side show of it.
         content: it, in its frame, if it has one.
         sent_at_ms: milliseconds since 1970.
+        purpose: what the recipient has consented to, 1 to 4; 0: nothing was asked.
     """
 
     plan: Plan
     content: AnyContent
     sent_at_ms: int
+    purpose: int = 0
 
 
 def draft_of(
     content: AnyContent,
-    *,
     expiry: Expiry | None = None,
-    view_once: bool = False,
     fallback: str | None = None,
+    *,
+    view_once: bool = False,
     allow_lossy: bool = False,
     in_group: bool = False,
     purpose: int | None = None,
@@ -173,7 +175,7 @@ def compose(draft: Draft, plan: Plan, entropy: EntropySource, now_ms: int) -> Co
         key = entropy.bytes(OPENING_KEY_BYTES)
         inner = cast(FramedContent, content)
         content = Framed(inner, key, draft.expiry, draft.view_once, plan.fallback)
-    return Composed(plan, content, now_ms)
+    return Composed(plan, content, now_ms, draft.purpose)
 
 
 def capabilities_of(account: AccountRecord | None, address: Address) -> frozenset[int]:

@@ -145,7 +145,7 @@ class Copying:
         kept = encoded if draft.goes_alone else composed.content
         has_others = bool(self._others)
         ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
-        posted = self._encrypt(conversation, peer, ids, composed, draft.purpose, kept=kept)
+        posted = self._encrypt(conversation, peer, ids, composed, kept=kept)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
@@ -165,9 +165,9 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        composed = Composed(ALL_SHOWN, content, sent_at_ms)
+        composed = Composed(ALL_SHOWN, content, sent_at_ms, purpose)
         ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
-        posted = self._encrypt(conversation, peer, ids, composed, purpose, kept=None)
+        posted = self._encrypt(conversation, peer, ids, composed, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -254,7 +254,6 @@ class Copying:
         peer: CopyAccount,
         ids: CopyIds,
         message: Composed,
-        purpose: int,
         *,
         kept: AnyContent | EncodedContent | None,
     ) -> Posted:
@@ -299,7 +298,7 @@ class Copying:
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
                 continue
-            copies.append(self._put(envelope, 0 if address in own else purpose))
+            copies.append(self._put(envelope, 0 if address in own else message.purpose))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
         if kept is not None:

@@ -26,13 +26,13 @@ from e2ecross.device.health_groups import (
     read_group,
     read_group_commit,
 )
+from e2ecross.device.health_queues import QueueHealth, judge_queues
 from e2ecross.device.health_records import (
     CONTACT_CHECKS,
     check_delivered,
     check_one_time_prekey,
     check_own_sender_key,
     check_retries,
-    check_sent,
     check_session,
     check_spqr,
     count_skipped_keys,
@@ -41,6 +41,7 @@ from e2ecross.device.health_records import (
     read_kyber_prekey,
     read_outbox,
     read_seen_base_key,
+    read_sent,
     read_session_list,
     read_signed_prekey,
     read_stripe_record,
@@ -52,18 +53,17 @@ from e2ecross.device.health_sender_keys import (
     judge_sender_keys,
     read_sender_key,
 )
-from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.device.health_sessions import SessionHealth, judge_sessions
+from e2ecross.device.health_tables import TableHealth, join_tables, read_table
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
-from e2ecross.protocol.session import can_send
 from e2ecross.state.accounts import NOTHING_KNOWN, user_key
-from e2ecross.state.context import address_from_key
 from e2ecross.state.policy import Policy
-from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import TrustState
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import DEVICE_TABLES, Table, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
+from e2ecross.wire.stripe_record import StripeRecord
 
 __all__ = [
     "DeviceHealth",
@@ -79,23 +79,6 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class TableHealth:
-    """The records of one table.
-
-    Attributes:
-        table: which one.
-        records: how many there are.
-        damaged: how many of them do not decode.
-        too_new: how many of them a later release wrote.
-    """
-
-    table: Table
-    records: int
-    damaged: int
-    too_new: int
-
-
-@dataclass(frozen=True, slots=True)
 class DeviceHealth:
     """The device itself.
 
@@ -106,6 +89,8 @@ class DeviceHealth:
         is_epoch_adopted: false until a restored or imported store has heard the back end's epoch.
         are_prekeys_replaced: false until the back end has confirmed the first publication of a
             restored or imported store.
+        stripes_behind: how many stripes are still as they were before the store was opened as
+            restored.
     """
 
     is_registered: bool
@@ -113,6 +98,7 @@ class DeviceHealth:
     epoch: int
     is_epoch_adopted: bool
     are_prekeys_replaced: bool
+    stripes_behind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,37 +124,6 @@ class PrekeyHealth:
     one_time: int
     kyber_one_time: int
     last_resort_age_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionHealth:
-    """Sessions with all addresses.
-
-    Attributes:
-        current: sessions that are sent with, one for each address.
-        unacknowledged: how many of those the peer has never answered.
-        stale: how many of the unanswered ones are so old that the peer may have deleted the
-            prekeys that their messages need.
-        without_one_time_prekey: how many of the unanswered ones began without a one-time prekey.
-        oldest_unacknowledged_ms: age of the oldest unanswered one, milliseconds, or None.
-        archived: sessions that only read.
-        held: how many of those the stay rule holds back.
-        put_away: how many of those send nothing since the store was restored.
-        skipped_keys: stored keys of messages that have not arrived.
-        broken: addresses whose sessions are listed but cannot be loaded: a record is damaged or
-            missing, or two contradict each other.
-    """
-
-    current: int
-    unacknowledged: int
-    stale: int
-    without_one_time_prekey: int
-    oldest_unacknowledged_ms: int | None
-    archived: int
-    held: int
-    put_away: int
-    skipped_keys: int
-    broken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +153,7 @@ class StoreHealth:
         stale_identities: how many of them are from before a restore, and not confirmed since.
         own_list: the list of the own account's devices, or None when there is no device.
         accounts: the lists of others.
-        outbox: envelopes that the back end may not have yet.
-        inbox: items that the app has not confirmed.
+        queues: outbox and inbox.
         uploads: files on their way to where files are kept.
         groups: each group, in an order of the store's own.
         sender_keys: the sender keys of other devices.
@@ -213,66 +167,63 @@ class StoreHealth:
     stale_identities: int
     own_list: OwnListHealth | None
     accounts: AccountsHealth
-    outbox: int
-    inbox: int
+    queues: QueueHealth
     uploads: UploadHealth
     groups: tuple[GroupHealth, ...]
     sender_keys: SenderKeysHealth
 
 
-_Check = Callable[[bytes, bytes, bytes], object]
+_Reader = Callable[[bytes, bytes, bytes], _T]
 _ORDER: Final = list(Table)
 
 # Of these nothing is told but that they decode.
-_CHECKS: Final[dict[Table, _Check]] = {
+_CHECKS: Final[dict[Table, _Reader[object]]] = {
     **CONTACT_CHECKS,
     Table.SESSIONS: check_session,
     Table.SPQR: check_spqr,
     Table.GROUP_GRANTS: check_grant,
     Table.OWN_SENDER_KEYS: check_own_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
-    Table.SENT: check_sent,
     Table.DELIVERED: check_delivered,
     Table.RETRIES: check_retries,
 }
 
 
-def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
-    """Read all that a store holds.
+def read_health(
+    tx: Transaction, policy: Policy, now_ms: int, *, stripes: Sequence[int] = ()
+) -> StoreHealth:
+    """Read all that a store holds; of one with stripes what is the device's own, and some of them.
 
     Args:
-        tx: on the store.
+        tx: on the whole store.
         policy: what ages are measured by.
         now_ms: milliseconds since 1970.
+        stripes: which others are read beside stripe 0; epochs are read of all.
 
     Raises:
         StoreError: the store cannot be read. Damaged records are counted instead.
     """
-    tables: list[TableHealth] = []
-
-    def read(table: Table, reader: Callable[[bytes, bytes, bytes], _T]) -> list[_T]:
-        found, values = _read_table(tx, table, reader)
-        tables.append(found)
-        return values
-
+    reading = _Reading([tx, *(tx.at(stripe) for stripe in stripes)])
+    read = reading.read
     found = read(Table.DEVICE, read_device)
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
     kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
-    known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
+    known = reading.read_in(Table.REMOTE_IDENTITIES, _trust_reader)
     accounts = dict(row for row in read(Table.ACCOUNTS, read_account) if row is not None)
     uploads = read(Table.UPLOADS, read_waiting_upload)
-    places = read(Table.SESSION_RECORDS, read_session_list)
+    places = reading.read_in(Table.SESSION_RECORDS, _session_list_reader)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     groups = read(Table.GROUPS, read_group)
     commits = read(Table.GROUP_COMMITS, read_group_commit)
     sender_keys = read(Table.SENDER_KEYS, read_sender_key)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
+    sent = read(Table.SENT, read_sent)
     for table, check in _CHECKS.items():
         read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
-    epoch = next((each.epoch for each in read(Table.STRIPE, read_stripe_record)), 0)
+    counts = reading.read_stripes(tx)
     full = read(Table.SEEN_BASE_KEYS, read_seen_base_key)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
     has_publication = any(isinstance(row, PublishedKeys) for row in found)
@@ -283,47 +234,67 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         own_list = judge_own_list(device, own, record, policy, now_ms)
         judged = judge_groups(tx, device, record, (groups, commits), policy, now_ms)
     return StoreHealth(
-        tables=tuple(sorted(tables, key=lambda each: _ORDER.index(each.table))),
-        device=None if device is None else _device(device, epoch, has_publication),
+        tables=tuple(sorted(reading.tables, key=lambda each: _ORDER.index(each.table))),
+        device=None if device is None else _device(device, counts, has_publication),
         prekeys=_prekeys(device, signed, full, len(one_time), kyber, policy, now_ms),
-        sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
+        sessions=judge_sessions(places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
         own_list=own_list,
         accounts=judge_accounts(accounts.values(), policy, now_ms),
-        outbox=sum(outbox),
-        inbox=sum(inbox),
+        queues=judge_queues(outbox, sent, inbox, now_ms),
         uploads=_uploads(uploads, now_ms),
         groups=judged,
         sender_keys=judge_sender_keys(sender_keys),
     )
 
 
-def _read_table(
-    tx: Transaction, table: Table, reader: Callable[[bytes, bytes, bytes], _T]
-) -> tuple[TableHealth, list[_T]]:
-    """Give every (partition, row, record) to the reader; count what it refuses."""
-    values: list[_T] = []
-    damaged = too_new = 0
-    rows = tx.scan(table)
-    while True:
-        try:
-            values.append(reader(*next(rows)))
-        except StopIteration:
-            return TableHealth(table, len(values) + damaged + too_new, damaged, too_new), values
-        except RecordCorrupted:  # of the walk, when the store is sealed, or of the reader
-            damaged += 1
-        except StoreTooNew:
-            too_new += 1
+class _Reading:
+    """The tables as they are read, each in all views that have rows of it."""
+
+    def __init__(self, views: Sequence[Transaction]) -> None:
+        self.tables: list[TableHealth] = []
+        self._views = views
+
+    def read_in(self, table: Table, make_reader: Callable[[Transaction], _Reader[_T]]) -> list[_T]:
+        views = self._views[:1] if table in DEVICE_TABLES else self._views
+        parts = [read_table(table, view.scan(table), make_reader(view)) for view in views]
+        self.tables.append(join_tables(table, [part for part, _ in parts]))
+        return [value for _, values in parts for value in values]
+
+    def read(self, table: Table, reader: _Reader[_T]) -> list[_T]:
+        return self.read_in(table, lambda _: reader)
+
+    def read_stripes(self, tx: Transaction) -> list[StripeRecord]:
+        """Read what is counted of every stripe."""
+        rows = map(_place_in_stripe, tx.scan_all(Table.STRIPE))
+        found, counts = read_table(Table.STRIPE, rows, read_stripe_record)
+        self.tables.append(found)
+        return counts
 
 
-def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHealth:
+def _trust_reader(view: Transaction) -> _Reader[tuple[TrustState, bool]]:
+    return lambda place, _, __: read_trust(view, place)
+
+
+def _session_list_reader(view: Transaction) -> _Reader[tuple[Transaction, bytes]]:
+    return lambda *found: (view, read_session_list(*found))
+
+
+def _place_in_stripe(found: tuple[int, bytes, bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+    return found[1:]
+
+
+def _device(
+    device: DeviceRecord, counts: Sequence[StripeRecord], has_publication: bool
+) -> DeviceHealth:
     return DeviceHealth(
         is_registered=device.registered,
         is_publication_unconfirmed=has_publication,
-        epoch=epoch,
+        epoch=sum(stripe.epoch for stripe in counts),
         is_epoch_adopted=not device.adopts_epoch,
         are_prekeys_replaced=not device.replaces_prekeys,
+        stripes_behind=sum(stripe.life < device.life for stripe in counts),
     )
 
 
@@ -355,41 +326,6 @@ def _prekeys(
         one_time=one_time,
         kyber_one_time=len(kyber) - len(last_resorts),
         last_resort_age_ms=None if last_resort is None else now_ms - last_resort.created_at_ms,
-    )
-
-
-def _sessions(
-    tx: Transaction, places: list[bytes], skipped_keys: int, policy: Policy, now_ms: int
-) -> SessionHealth:
-    current = archived = held = put_away = unprotected = broken = 0
-    unanswered_ms: list[int] = []
-    for place in places:
-        try:
-            sessions = load_sessions(tx, address_from_key(place))
-        except RecordCorrupted:
-            broken += 1
-            continue
-        except StoreTooNew:  # counted with its table
-            continue
-        archived += len(sessions.archived)
-        held += sessions.held is not None
-        put_away += sum(not can_send(session) for session in sessions.archived)
-        if sessions.current is not None:
-            current += 1
-            if sessions.current.pending is not None:
-                unprotected += sessions.current.without_one_time_prekey
-                unanswered_ms.append(now_ms - sessions.current.pending.created_at_ms)
-    return SessionHealth(
-        current=current,
-        unacknowledged=len(unanswered_ms),
-        stale=sum(age_ms >= policy.signed_prekey_kept_ms for age_ms in unanswered_ms),
-        without_one_time_prekey=unprotected,
-        oldest_unacknowledged_ms=max(unanswered_ms, default=None),
-        archived=archived,
-        held=held,
-        put_away=put_away,
-        skipped_keys=skipped_keys,
-        broken=broken,
     )
 
 

@@ -7,7 +7,7 @@ Rules:
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.device.prekey_upkeep import decode_stored_publication
@@ -42,6 +42,7 @@ from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
@@ -70,11 +71,11 @@ from e2ecross.wire.upload_records import decode_openable
 
 __all__ = [
     "CONTACT_CHECKS",
+    "Unconfirmed",
     "check_delivered",
     "check_one_time_prekey",
     "check_own_sender_key",
     "check_retries",
-    "check_sent",
     "check_session",
     "check_spqr",
     "count_skipped_keys",
@@ -83,12 +84,23 @@ __all__ = [
     "read_kyber_prekey",
     "read_outbox",
     "read_seen_base_key",
+    "read_sent",
     "read_session_list",
     "read_signed_prekey",
     "read_stripe_record",
     "read_trust",
     "read_waiting_upload",
 ]
+
+
+class Unconfirmed(NamedTuple):
+    """An item that the app has not confirmed.
+
+    Attributes:
+        sent_at_ms: by the clock of its sender, milliseconds since 1970; None when it has none.
+    """
+
+    sent_at_ms: int | None
 
 
 def _check_kem_ciphertext(data: bytes) -> None:
@@ -241,40 +253,43 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
     raise RecordCorrupted("a part of an SPQR ratchet stands in the wrong row")
 
 
-def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
-    """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
+def read_outbox(partition: bytes, row: bytes, record: bytes) -> bytes | None:
+    """Return the id of a message that waits, encrypted or not; None for others. All are decoded."""
     if partition == GROUP_OUTBOX:
         if len(row) != NUMBER_BYTES:
             raise RecordCorrupted("an outbox record has no number: the store is damaged")
-        return isinstance(group_waiting_from_record(0, record).sent, EnvelopeCopies | None)
+        waiting = group_waiting_from_record(0, record)
+        return waiting.message_id if isinstance(waiting.sent, EnvelopeCopies | None) else None
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
         TurnRecord.decode(record)
-        return False
+        return None
     if not row:
         LaneRecord.decode(record)
-        return False
+        return None
     if len(row) != NUMBER_BYTES:
         decode_row(record)
-        return False
+        return None
     item = OutboxRecord.decode(record)
     try:
         if item.envelope:
             Envelope.decode(item.envelope)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error
-    return True
+    return item.message_id
 
 
-def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
-    """Tell whether a record is an item that the app has not confirmed; all are decoded."""
+def read_inbox(partition: bytes, row: bytes, record: bytes) -> Unconfirmed | None:
+    """Return what the app has not confirmed; None for others. All are decoded."""
     if partition == ARRIVED:
         decode_arrival(record)
-        return False
+        return None
     if partition in (EXPIRES, ONCE):
         decode_row(record)
-        return False
+        return None
     item = decode_inbox_item(record)
-    if isinstance(item, InboxMessage) and not item.expired:
+    if not isinstance(item, InboxMessage):
+        return Unconfirmed(None)
+    if not item.expired:
         try:
             if item.digest:
                 Frame.decode(item.content_body)
@@ -282,30 +297,32 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
                 decode_content(item.content_kind, item.content_body)
         except RemoteError as error:
             raise RecordCorrupted("an inbox record holds no content") from error
-    return True
+    return Unconfirmed(item.sent_at_ms)
 
 
-def check_sent(partition: bytes, row: bytes, record: bytes) -> None:
-    """Decode what is kept of a message: its content, a copy, an id; or the list of what is kept."""
+def read_sent(partition: bytes, row: bytes, record: bytes) -> tuple[bytes, int] | None:
+    """Return the id of a content that is kept, and when it was sent; None for others, decoded."""
     if not partition:
         decode_shelf(record)
-        return
+        return None
     if partition.startswith(SENT_IDS):
         if row.startswith(OWN_COPIES):
             address_from_key(record)
         else:
             SentIdRecord.decode(record)
-        return
+        return None
     if partition == ENDS:
         if record != SEEN_MARK:
             raise RecordCorrupted("the end of a sent message holds something else")
-        return
+        return None
     item = SentRecord.decode(record)
     try:
         if item.content_kind:
             decode_content(item.content_kind, item.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error
+    # A copy's own row has no time: that of the content has.
+    return (row[-MESSAGE_ID_BYTES:], item.sent_at_ms) if item.sent_at_ms else None
 
 
 def check_delivered(partition: bytes, _: bytes, record: bytes) -> None:

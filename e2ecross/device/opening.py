@@ -154,10 +154,9 @@ def load_context(
     try:
         context, is_done = _load(store, given, witness, known, restored=restored)
     except StoreMoved:
-        if not restored:
-            raise
-        # Whatever it says of itself, operations that were committed elsewhere may be lost.
-        context, is_done = _load(store, given, witness, known, restored=True, moved=True)
+        # Nothing but this is done there, until a `Client` has looked into it. Restored it is anew,
+        # whatever it says of itself: operations that were committed elsewhere may be lost.
+        context, is_done = _load(store, given, witness, known, restored=restored, moved=True)
     if restored and not is_done:
         context = restore_device(context, known, progress)
         store.accept_move()

@@ -40,9 +40,9 @@ class StoreMoved(StoreBusy):
 
     code = "store_moved"
 
-    def __init__(self, found_ms_ago: int = 0) -> None:
-        """Say since when that is known."""
-        super().__init__("the database has failed over or was restored")
+    def __init__(self, found_ms_ago: int = 0, advice: str = "") -> None:
+        """Say since when that is known, and what to do, if something else than it stands there."""
+        super().__init__(f"the database has failed over or was restored{advice and ': '}{advice}")
         self.found_ms_ago = found_ms_ago
 
 

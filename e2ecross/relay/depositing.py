@@ -81,6 +81,7 @@ class Batch(NamedTuple):
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
         refused: by place, why the others could not; and who may not send to whom.
+        consents: none, or by place the tokens that came with them, secret.
         sender: of whom it was asked what may be sent; None: of nobody.
     """
 
@@ -88,6 +89,7 @@ class Batch(NamedTuple):
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
     refused: dict[int, BackendError]
+    consents: Sequence[bytes]
     sender: Address | None = None
 
     def __repr__(self) -> str:
@@ -104,8 +106,8 @@ def read_call(call: DepositCall) -> Batch:
     require_bytes("token", call.token, TOKEN_BYTES)
     envelopes = arguments.require_envelopes(call.envelopes)
     told = arguments.require_told(call.epochs)
-    arguments.require_consents(call.consents, len(envelopes))
-    batch = Batch(told, envelopes, {}, {})
+    consents = arguments.require_consents(call.consents, len(envelopes))
+    batch = Batch(told, envelopes, {}, {}, consents)
     for place, data in enumerate(envelopes):
         try:
             batch.decoded[place] = Envelope.decode(data)
@@ -129,13 +131,13 @@ def judge(database: Database, admit: Admit | None, call: DepositCall, batch: Bat
     if admit is None or not batch.decoded:
         return batch
     sender, _ = database.read(lambda connection: _holder(connection, call.token, batch.decoded, ()))
-    return admitted(admit, sender, call, batch)
+    return admitted(admit, sender, batch)
 
 
-def admitted(admit: Admit, sender: Address, call: DepositCall, batch: Batch) -> Batch:
+def admitted(admit: Admit, sender: Address, batch: Batch) -> Batch:
     """The same of a device whose token it was just now."""
     asked = {
-        place: (envelope.recipient, call.consents[place] if call.consents else b"")
+        place: (envelope.recipient, batch.consents[place] if batch.consents else b"")
         for place, envelope in batch.decoded.items()
         if envelope.sender == sender
     }

@@ -11,6 +11,9 @@ Rules:
   server. Behind one nothing is prepared: rows of other clients were seen to come back.
 - What is answered was committed, with `synchronous_commit` on. What a connection that is lost
   leaves open is rolled back by the server. Every call may be repeated.
+- A commit whose wait for the synchronous standbys was cancelled is followed by another one that
+  changes a row: when that is waited for, all before it is there, too. A call that is repeated after
+  a connection was lost waits likewise, even if it finds everything done: it has locked rows.
 - The address may hold a password: it is in no error, log or `repr`.
 
 Source: docs/service.md, on PostgreSQL.
@@ -42,7 +45,7 @@ except ImportError as error:
 
 from e2ecross.address import Address, UserId
 from e2ecross.relay.database import FILES, SKIP_LOCKED, Connection, Lock
-from e2ecross.relay.postgres_failures import backend_error, not_reached
+from e2ecross.relay.postgres_failures import backend_error, not_confirmed, not_reached
 from e2ecross.relay.postgres_schema import SCHEMA, STATEMENTS
 from e2ecross.relay.schema import SCHEMA_VERSION
 
@@ -83,9 +86,28 @@ _SERVER: Final = f"""
         EXISTS (SELECT 1 FROM pg_publication_tables WHERE schemaname = '{SCHEMA}')
 """.encode()  # noqa: S608
 _VERSION: Final = f"SELECT schema_version FROM {SCHEMA}.relay".encode()  # noqa: S608
+_CHANGE: Final = b"UPDATE relay SET schema_version = schema_version"
 
 T = TypeVar("T")
+
 _Raw = psycopg.Connection[TupleRow]
+
+
+class _Heard(_Raw):
+    """A connection of the pool.
+
+    Attributes:
+        warned: whether a WARNING came since this was last set to False.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the driver's own
+        super().__init__(*arguments, **options)
+        self.warned = False
+        self.add_notice_handler(self._hear)
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        self.warned = self.warned or notice.severity_nonlocalized == "WARNING"
+
 
 # Pools inherited over a fork end up here, so that no destructor tells the server of the parent.
 _left_behind: list[object] = []
@@ -173,10 +195,29 @@ class PostgresDatabase:
                         if not (raw.broken and tries):
                             raise
                         continue  # it was lost while nobody used it
-                    return work(_Statements(raw))  # and commits
+                    done = work(_Statements(raw))
+                    if begin is _WRITE:
+                        self._commit(raw)
+                    return done
             except psycopg.Error as error:
                 failed = backend_error(self.name, error)
             raise failed
+
+    def _commit(self, raw: _Heard) -> None:
+        """Commit, and see to it that the synchronous standbys have it.
+
+        Raises:
+            BackendError: they have not confirmed it.
+        """
+        raw.warned = False
+        raw.commit()
+        if raw.warned:
+            _begin(raw, _WRITE, [])
+            raw.execute(_CHANGE)
+            raw.warned = False
+            raw.commit()
+            if raw.warned:
+                raise not_confirmed(self.name)
 
     def _renew(self) -> None:
         """Have connections of our own, after a fork."""
@@ -184,12 +225,13 @@ class PostgresDatabase:
         self._process = os.getpid()
         self._pool = self._opened()
 
-    def _opened(self) -> ConnectionPool[_Raw]:
+    def _opened(self) -> ConnectionPool[_Heard]:
         return ConnectionPool(
             self._address,
             min_size=1,
             max_size=_MOST_CONNECTIONS,
             timeout=_WAIT_SECONDS,
+            connection_class=_Heard,
             kwargs=_OPTIONS,
             configure=_configure,
             open=True,

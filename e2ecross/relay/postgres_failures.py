@@ -13,7 +13,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from e2ecross.errors import BackendError
 
-__all__ = ["backend_error", "not_reached"]
+__all__ = ["backend_error", "not_confirmed", "not_reached"]
 
 _ADVICE: Final = {
     "40001": "others were faster: try again",
@@ -46,6 +46,11 @@ def backend_error(name: str, error: psycopg.Error) -> BackendError:
         cause = _ADVICE.get(code) or _CLASSES.get(code[:2]) or "look into the server's log"
         cause = f"{cause} (SQLSTATE {code})"
     return BackendError(f"the database {name} failed: {cause}")
+
+
+def not_confirmed(name: str) -> BackendError:
+    """The error of a commit for which a synchronous standby was not waited."""
+    return BackendError(f"the database {name} failed: no standby has confirmed it: try again")
 
 
 def not_reached() -> BackendError:

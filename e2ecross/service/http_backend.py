@@ -224,8 +224,8 @@ class HTTPBackend(HTTPBlobs):
         require_bytes("token", token, TOKEN_BYTES)
         listed = arguments.require_envelopes(envelopes)
         told = arguments.require_told(epochs)
-        arguments.require_consents(consents, len(listed))
-        body = DepositRequest(listed, told, consents).encode()
+        tokens = arguments.require_consents(consents, len(listed))
+        body = DepositRequest(listed, told, tokens).encode()
         answer = self._transport.ask("deposit_all", token, body)
         return fitting(lambda: decode_deposited(answer, len(listed), told))
 

@@ -165,8 +165,8 @@ def put_control(
 ) -> None:
     """Note that a device is to be told something, under this id (16 bytes); see `Waiting`."""
     lane = Lane(LaneName.REQUESTS, recipient)
-    record = _record(message_id, None, content, fresh_session=fresh_session, peer=peer)
-    _append(tx, lane, record)
+    told = encode_content(content)
+    _append(tx, lane, OutboxRecord(b"", message_id, fresh_session, *told, peer))
 
 
 def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None) -> None:
@@ -174,9 +174,10 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
 
     None takes the envelope back: it is encrypted anew, in a new session.
     """
-    fresh, peer = envelope is None, waiting.peer
-    record = _record(waiting.message_id, envelope, waiting.control, fresh_session=fresh, peer=peer)
-    record = replace(record, purpose=waiting.purpose)
+    data = b"" if envelope is None else envelope.encode()
+    told = (0, b"") if waiting.control is None else encode_content(waiting.control)
+    rest = (envelope is None, *told, waiting.peer)
+    record = OutboxRecord(data, waiting.message_id, *rest, purpose=waiting.purpose)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -338,25 +339,6 @@ def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
     tx.put(Table.OUTBOX, lane.partition, number_row(before.next), record.encode())
     save_lane(tx, lane, replace(before, next=before.next + 1))
     return before.next
-
-
-def _record(
-    message_id: bytes,
-    envelope: Envelope | None,
-    control: Told | None,
-    *,
-    fresh_session: bool,
-    peer: UserId | None,
-) -> OutboxRecord:
-    kind, body = (0, b"") if control is None else encode_content(control)
-    return OutboxRecord(
-        b"" if envelope is None else envelope.encode(),
-        message_id=message_id,
-        fresh_session=fresh_session,
-        content_kind=kind,
-        content_body=body,
-        peer=peer,
-    )
 
 
 def _load(tx: Transaction, lane: Lane) -> LaneRecord:

@@ -10,7 +10,6 @@ Rules:
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -43,12 +42,16 @@ from e2ecross.stores.postgres_pool import Pool
 from e2ecross.stores.postgres_reseal import forget_key, reseal
 from e2ecross.stores.postgres_rows import STORE_BITS
 from e2ecross.stores.postgres_sealing import MAX_KEY_ID, KeyRing, StoreKeys
-from e2ecross.stores.postgres_tables import add_header, check_schema, find_store
+from e2ecross.stores.postgres_tables import (
+    add_header,
+    check_schema,
+    check_store_name,
+    find_store,
+)
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource
 
 __all__ = ["PostgresStore"]
 
-_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _MAX_CONNECTIONS: Final = 1_000
 _DEFAULT_STRIPES: Final = 4_096
 _DEFAULT_CACHED_VALUES: Final = 4_096
@@ -105,9 +108,7 @@ class PostgresStore:
         metrics: Metrics | None = None,
     ) -> None:
         require_type("conninfo", conninfo, str)
-        require_type("name", name, str)
-        if not _NAME.fullmatch(name):
-            raise InvalidArgument("name must be 1 to 64 of a-z, 0-9, _ and -")
+        check_store_name(name)
         store_keys = StoreKeys(keys, seal_with)
         check_stripes(stripes)
         require_whole_number("connections", connections, 1, _MAX_CONNECTIONS)

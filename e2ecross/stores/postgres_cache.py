@@ -20,12 +20,13 @@ class Kept:
     """What is known of a stripe.
 
     Attributes:
-        versions: of the stripe and of the store.
+        versions: the server, and the versions of the stripe and of the store there. On another
+            server the same numbers may stand for something else.
         own: values of its tables.
         device: values of stripe 0 and of the device that a transaction of this stripe has read.
     """
 
-    versions: tuple[int, int]
+    versions: tuple[str, int, int]
     own: ValueCache
     device: ValueCache
 
@@ -45,7 +46,7 @@ class StripeCache:
         self._stripes: dict[int, Kept] = {}
         self._count = 0
 
-    def take(self, stripe: int, versions: tuple[int, int]) -> Kept:
+    def take(self, stripe: int, versions: tuple[str, int, int]) -> Kept:
         """Return what is kept of a stripe, if it is of these versions; else a new one."""
         with self._lock:
             kept = self._stripes.pop(stripe, None)

@@ -5,6 +5,7 @@ Rules:
 - The stripe is locked first, and everything is read after that, by later statements: one that
   waited for the lock still sees other tables as they were before.
 - Two round trips: the beginning is one pipeline, the end another.
+- Who waits for a stripe comes in turn (docs/adr/0021-hot-stripes.md).
 - Each begins by making sure that the server is the one of before. Where it is not, that is written
   down, and nothing is done.
 - A connection that is lost during the commit: another one is asked how the transaction has ended,
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from psycopg.types.numeric import Int8
 
@@ -49,6 +50,11 @@ _SETTINGS: Final = (
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)"
 )
+# A place in the line before the stripe's row, in the same round trip: who waits for a row that is
+# updated again and again is overtaken by whoever comes. Only the row's lock keeps others out.
+_IN_LINE: Final = f"{_SETTINGS}, pg_advisory_xact_lock(%s)"
+_LINES: Final = 0x6533 << 48
+"""What the numbers of stripes are added to: keys of advisory locks are of the whole database."""
 _PATIENT: Final = ("SELECT set_config('statement_timeout', '0', true)", ())
 _HERE: Final = f"{IDENTITY}, pg_current_xact_id()::text"
 _LOCK: Final = f"SELECT version, server, {_HERE} FROM e2ecross.stripes WHERE stripe = %s FOR UPDATE"  # noqa: S608
@@ -60,6 +66,11 @@ _LOCK_ALL: Final = (
 _STORE: Final = "SELECT version FROM e2ecross.stores WHERE store = %s"
 _COUNT: Final = "UPDATE e2ecross.stripes SET version = version + 1 WHERE stripe = ANY(%s)"
 _COUNT_STORE: Final = "UPDATE e2ecross.stores SET version = version + 1 WHERE store = %s"
+# Under its lock: somebody may have accepted the move meanwhile, and the next one begins anew.
+_STILL_MOVED: Final = (
+    "SELECT 1 FROM e2ecross.stripes WHERE stripe BETWEEN %s AND %s AND server <> %s "
+    "LIMIT 1 FOR SHARE"
+)
 _MOVED: Final = "UPDATE e2ecross.stores SET moved_at = now() WHERE store = %s AND moved_at IS NULL"
 _MOVED_AGO: Final = (
     "SELECT (1000 * extract(epoch FROM now() - moved_at))::bigint "
@@ -219,25 +230,40 @@ class Block:
                 (_LOCK_ALL, (Int8(base), Int8(base + opened.stripes))),
                 (f"SELECT {_HERE}", ()),
             ]
-        settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
+        timeout = str(max(1, pool.timeout_ms))
+        settings: Statement = (_SETTINGS, (timeout,))
+        if stripe:
+            settings = (_IN_LINE, (timeout, Int8(_LINES + base + stripe)))
         found = link.run([_BEGIN, settings, *locks, (_STORE, (opened.number,))])
         rows, stores = found[2], found[-1]
         if len(rows) != (1 if stripe else opened.stripes + 1) or not stores:
             raise StoreCorrupted("rows of the store have gone from the database: restore it")
         self.server, self._xid = rows[0][2:] if stripe else found[3][0]
         if not self._moved and any(row[1] != self.server for row in rows):
-            self._tell_moved(link)
-        kept = pool.cache.take(stripe, (rows[0][0] if stripe else 0, stores[0][0]))
+            self._tell_moved(pool, link)
+        versions = (self.server, rows[0][0] if stripe else 0, stores[0][0])
+        kept = pool.cache.take(stripe, versions)
         self._kept = kept
         caches = {stripe: kept.own, 0: kept.device} if stripe else {0: kept.own}
         work = Work(link, opened.number, stripe, opened.stripes)
         self.unit = Unit(work, opened.ring, caches)
 
-    def _tell_moved(self, link: Link) -> None:
-        """Write down that the server is another one, and raise `StoreMoved`."""
-        number = (self._opened.number,)
-        found = link.run([("ROLLBACK", ()), (_MOVED, number), (_MOVED_AGO, number)])
-        raise StoreMoved(found[-1][0][0] or 0)
+    def _tell_moved(self, pool: Pool, link: Link) -> NoReturn:
+        """Write down that the server is another one, unless it was accepted meanwhile.
+
+        Raises:
+            StoreMoved: always.
+        """
+        opened = self._opened
+        first = (opened.number << STORE_BITS) + self._stripe
+        last = first if self._stripe else first + opened.stripes
+        settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
+        moved = (_STILL_MOVED, (Int8(first), Int8(last), self.server))
+        is_moved = link.run([("ROLLBACK", ()), _BEGIN, settings, moved])[-1]
+        number = (opened.number,)
+        note = [(_MOVED, number)] if is_moved else []
+        found = link.run([*note, (_MOVED_AGO, number), _COMMIT])
+        raise StoreMoved(found[-2][0][0] or 0)
 
     def _commit(self) -> None:
         unit = self.unit
@@ -260,10 +286,10 @@ class Block:
             # The wait for a standby was cancelled: it is committed here, perhaps nowhere else.
             self._commit_again(link, count)
             return
-        store, stripe = self._kept.versions[1], self._kept.versions[0]
+        server, stripe, store = self._kept.versions
         if has_written:
             stripe, store = (stripe + 1, store) if self._stripe else (0, store + 1)
-        kept = Kept((stripe, store), self._kept.own, self._kept.device)
+        kept = Kept((server, stripe, store), self._kept.own, self._kept.device)
         pool.cache.bring_back(self._stripe, kept)
 
     def _count(self, written: set[int]) -> list[Statement]:

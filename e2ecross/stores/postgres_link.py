@@ -11,19 +11,17 @@ Rules:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import pq
 from psycopg.rows import TupleRow
 
-from e2ecross.errors import StoreError
+from e2ecross.errors import StoreBusy, StoreError
 from e2ecross.stores.postgres_errors import store_error
+from e2ecross.stores.postgres_pipeline import Pipeline, Statement
 
-__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect"]
-
-Statement = tuple[str, tuple[Any, ...]]
-"""Text with `%s`, and what is bound."""
+__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect", "find_unfit"]
 
 IDENTITY: Final = (
     "(pg_control_system()).system_identifier || '/' || "
@@ -33,7 +31,10 @@ IDENTITY: Final = (
 
 _MIN_VERSION: Final = 150_000
 _POOLER: Final = "a pooler stands before the server: open the store with prepare=False"
-_PREPARED: Final = 400  # statements: there are some for each table
+_NOT_REACHED: Final = (
+    "there is no connection to the database: check its address, that the server runs, and whom it "
+    "lets in; psql says more, given the same address"
+)
 
 
 class Link:
@@ -44,10 +45,12 @@ class Link:
         warned: whether a WARNING came since this was last set to False.
     """
 
-    __slots__ = ("_connection", "is_pooled", "warned")
+    __slots__ = ("_connection", "_pipeline", "is_pooled", "warned")
 
     def __init__(self, connection: "psycopg.Connection[TupleRow]") -> None:
+        connection.prepare_threshold = None  # what is prepared, the pipeline does
         self._connection = connection
+        self._pipeline = Pipeline(connection)
         self.is_pooled = False
         self.warned = False
         connection.add_notice_handler(self._hear)
@@ -101,27 +104,14 @@ class Link:
         Raises:
             StoreError: one does, and statements were to be prepared.
         """
-        connection = self._connection
-        connection.prepare_threshold = None
         [[(pid,)]] = self.run([("SELECT pg_backend_pid()", ())])
-        self.is_pooled = pid != connection.info.backend_pid
+        self.is_pooled = pid != self._connection.info.backend_pid
         if self.is_pooled and prepare:
             raise StoreError(_POOLER)
-        if not self.is_pooled and prepare is not False:
-            connection.prepare_threshold = 2
-            connection.prepared_max = _PREPARED
+        self._pipeline.prepares = not self.is_pooled and prepare is not False
 
     def _run(self, statements: Sequence[Statement]) -> list[list[TupleRow]]:
-        connection = self._connection
-        if len(statements) == 1:
-            cursors = [connection.execute(*_encoded(statements[0]), binary=True)]
-        else:
-            with connection.pipeline():
-                cursors = [
-                    connection.execute(*_encoded(statement), binary=True)
-                    for statement in statements
-                ]
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return self._pipeline.run(statements)
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
@@ -141,6 +131,10 @@ def connect(conninfo: str, timeout_ms: int, prepare: bool | None) -> Link:
         )
     except psycopg.Error as exc:
         failure: StoreError = store_error(exc)
+        if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
+            failure = StoreBusy(_NOT_REACHED)
+    except UnicodeError:  # of the conninfo, which it holds
+        failure = StoreError("conninfo is not a PostgreSQL connection string")
     else:
         link = Link(connection)
         try:
@@ -158,6 +152,12 @@ def check_server(link: Link) -> None:
     Raises:
         StoreError: names the setting.
     """
+    for why in find_unfit(link):
+        raise StoreError(f"the database server is not fit for a store: {why}")
+
+
+def find_unfit(link: Link) -> list[str]:
+    """Say why no store can be trusted to a server; names the settings."""
     [[found]] = link.run(
         [
             (
@@ -170,18 +170,12 @@ def check_server(link: Link) -> None:
         ]
     )
     version, fsync, full_page_writes, encoding, is_standby, is_published = found
-    for refused, why in (
+    judged = (
         (version < _MIN_VERSION, "it is older than PostgreSQL 15"),
         (fsync != "on", "fsync is off: a crash would lose what was committed"),
         (full_page_writes != "on", "full_page_writes is off: a crash would damage it"),
         (encoding != "UTF8", "the database's encoding is not UTF8"),
         (is_standby, "it is in recovery: a standby"),
         (is_published, "a publication has tables of e2ecross: it would copy ratchets"),
-    ):
-        if refused:
-            raise StoreError(f"the database server is not fit for a store: {why}")
-
-
-def _encoded(statement: Statement) -> tuple[bytes, tuple[Any, ...]]:
-    sql, parameters = statement
-    return sql.encode(), parameters
+    )
+    return [why for is_refused, why in judged if is_refused]

@@ -8,21 +8,32 @@ Rules:
   other finds it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Final, NamedTuple
 
 from psycopg.types.numeric import Int4, Int8
 
-from e2ecross.errors import StoreCorrupted, StoreError, StoreTooNew
+from e2ecross.arguments import require_type
+from e2ecross.errors import InvalidArgument, StoreCorrupted, StoreError, StoreTooNew
 from e2ecross.stores.postgres_link import IDENTITY, Link, check_server, connect
 from e2ecross.stores.postgres_rows import STORE_BITS
 
-__all__ = ["SCHEMA_VERSION", "Found", "add_header", "check_schema", "find_store", "migrate"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Found",
+    "add_header",
+    "check_schema",
+    "find_store",
+    "look_up",
+    "migrate",
+]
 
 SCHEMA_VERSION: Final = 1
 """The number of the last file in postgres_schema/."""
 
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _LOCK: Final = "SELECT pg_advisory_xact_lock(7292002224462328691)"  # "e2ecross" as a number
 _TIMEOUT_MS: Final = 5_000
 _MIGRATE: Final = "the database has no store of this release: run python -m e2ecross migrate"
@@ -71,6 +82,13 @@ def migrate(conninfo: str) -> int:
         link.close()
 
 
+def check_store_name(name: str) -> None:
+    """Refuse what is no name of a store (`InvalidArgument`)."""
+    require_type("name", name, str)
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument("name must be 1 to 64 of a-z, 0-9, _ and -")
+
+
 def check_schema(link: Link) -> None:
     """Refuse a database of another schema.
 
@@ -99,7 +117,7 @@ def find_store(
     Raises:
         StoreCorrupted: it was not created as stores are.
     """
-    found = _find(link, name)
+    found = look_up(link, name)
     if found is not None:
         return found
     headers = create_headers()
@@ -126,10 +144,22 @@ def find_store(
         link.run([("COMMIT", ())])
     finally:
         link.reset()
-    found = _find(link, name)
+    found = look_up(link, name)
     if found is None:
         raise StoreCorrupted("a store that was just created is not in the database")
     return found
+
+
+def look_up(link: Link, name: str) -> Found | None:
+    """Find a store by its name, without creating it."""
+    [stores] = link.run([("SELECT store, stripes FROM e2ecross.stores WHERE name = %s", (name,))])
+    if not stores:
+        return None
+    number, stripes = stores[0]
+    [headers] = link.run(
+        [("SELECT key_id, header FROM e2ecross.store_keys WHERE store = %s", (number,))]
+    )
+    return Found(number, stripes, dict(headers))
 
 
 def add_header(number: int, key_id: int, header: bytes) -> tuple[str, tuple[object, ...]]:
@@ -139,17 +169,6 @@ def add_header(number: int, key_id: int, header: bytes) -> tuple[str, tuple[obje
         "ON CONFLICT DO NOTHING",
         (number, key_id, header),
     )
-
-
-def _find(link: Link, name: str) -> Found | None:
-    [stores] = link.run([("SELECT store, stripes FROM e2ecross.stores WHERE name = %s", (name,))])
-    if not stores:
-        return None
-    number, stripes = stores[0]
-    [headers] = link.run(
-        [("SELECT key_id, header FROM e2ecross.store_keys WHERE store = %s", (number,))]
-    )
-    return Found(number, stripes, dict(headers))
 
 
 def _version(link: Link) -> int:

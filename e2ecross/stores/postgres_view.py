@@ -256,7 +256,7 @@ class StripeView:
         if there is False:
             return False
         cache.forget(place)
-        if there is None or table in _USED_UP:
+        if there is None:
             unit.write()
             return self._rows.delete(table, partition, row)
         unit.set(self._stripe, place, None, _DELETED)

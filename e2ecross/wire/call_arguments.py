@@ -139,8 +139,8 @@ def require_told(epochs: Mapping[int, int] | None) -> dict[int, int]:
     return {stripe: epoch for stripe, epoch in epochs.items() if epoch}
 
 
-def require_consents(consents: Sequence[bytes], envelopes: int) -> None:
-    """Check tokens of consent: none, or one for each envelope, empty or of 32 bytes."""
+def require_consents(consents: Sequence[bytes], envelopes: int) -> list[bytes]:
+    """Return tokens of consent: none, or one for each envelope, empty or of 32 bytes."""
     listed = require_list("consents", consents)
     if len(listed) not in (0, envelopes):
         raise InvalidArgument("consents must be none, or one for each envelope")
@@ -148,6 +148,7 @@ def require_consents(consents: Sequence[bytes], envelopes: int) -> None:
         require_bytes("consents", consent)
         if len(consent) not in (0, CONSENT_BYTES):
             raise InvalidArgument(f"consents must be empty or have {CONSENT_BYTES} bytes each")
+    return listed
 
 
 def require_waiting(wait_ms: int, hold_ms: int, holder: bytes) -> None:

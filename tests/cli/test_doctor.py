@@ -407,6 +407,7 @@ def test_what_a_restore_has_changed_is_worth_knowing(home: Home) -> None:
         "epoch": epoch + 2,
         "is_epoch_adopted": False,
         "are_prekeys_replaced": True,
+        "stripes_behind": 0,
     }
     assert (health["sessions"]["put_away"], health["stale_identities"]) == (1, 1)
 

@@ -261,7 +261,7 @@ def test_the_doctor_reads_it_all(world: GroupWorld, group: GroupId) -> None:
     with ana._context.store.transaction() as tx:
         health = read_health(tx, policy, world.clock())
     assert [each for each in health.tables if each.damaged] == []
-    assert health.outbox == 1
+    assert health.queues.outbox == 1
     damage(ana, 1)
     with ana._context.store.transaction() as tx:
         tx.put(Table.OWN_SENDER_KEYS, b"\0" + group.value, b"", b"\x01")

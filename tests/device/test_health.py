@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Device, Policy, RetryRequest, Text
+from e2ecross import Address, ConsentGrant, Device, Policy, RetryRequest, Text
 from e2ecross.device.group_changes import create_group
 from e2ecross.device.group_reading import GroupStatus
 from e2ecross.device.health import StoreHealth, TableHealth, UploadHealth, read_health
+from e2ecross.device.health_queues import QueueHealth, read_queues
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import BackendError
 from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
@@ -37,6 +38,7 @@ from e2ecross.state.sent_ids import claim_own_copies
 from e2ecross.state.trust import TrustState
 from e2ecross.state.uploads import put_upload
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.stores.base import DEVICE_TABLES
 from e2ecross.wire.group import GroupId, GroupSettings, Role
 from e2ecross.wire.group_records import GroupCommitRecord, encode_grant
 from e2ecross.wire.inbox_records import (
@@ -50,6 +52,7 @@ from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_records import encode_chunks
+from e2ecross.wire.stripe_record import StripeRecord
 from e2ecross.wire.upload_records import BlobEndRecord, UploadRecord
 from tests.support.devices import (
     ANA,
@@ -106,7 +109,7 @@ def busy_store(store: Store) -> Device:
     backend = BackendSimulator()
     budi, toko = make_client(BUDI, backend, MemoryStore(0)), make_device(TOKO)
     ana = make_client(ANA, backend, store)
-    budi.send(ANA, Text("one"))
+    budi.send(ANA, ConsentGrant(bytes(16), (1,), 1, 1, 1, bytes(32)))
     ana.receive()  # not confirmed: stays in the inbox
     device = ana.device
     say(device, budi.device, "an answer")
@@ -178,7 +181,13 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
     assert prekeys.last_resort_age_ms == 0
     assert prekeys.kyber_one_time == 0
-    assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
+    assert (
+        health.sessions.current
+        == health.sessions.archived
+        == health.queues.outbox
+        == health.queues.inbox
+        == 0
+    )
     assert health.sessions.oldest_unacknowledged_ms is None
     assert health.identities == dict.fromkeys(TrustState, 0)
     assert [entry.table for entry in health.tables] == list(Table)
@@ -203,7 +212,7 @@ def test_every_record_of_a_busy_store_decodes_and_is_counted(stores: Stores) -> 
         assert entry.records > 0 or (store.stripes and entry.table in OF_GROUPS)
     assert health.device is not None
     assert health.device.is_registered
-    assert (health.outbox, health.inbox) == (1, 1)
+    assert (health.queues.outbox, health.queues.inbox) == (1, 1)
     assert (health.sessions.current, health.sessions.skipped_keys) == (2, 1)
     assert health.prekeys.one_time == table_of(health, Table.ONE_TIME_PREKEYS).records
     assert health.prekeys.kyber_one_time == table_of(health, Table.KYBER_PREKEYS).records - 1
@@ -527,7 +536,7 @@ def test_what_waits_for_groups_has_a_number() -> None:
         with store.transaction() as tx:
             tx.put(Table.OUTBOX, GROUP_OUTBOX, row, record)
         health = health_of(store)
-        assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (1, damaged)
+        assert (health.queues.outbox, table_of(health, Table.OUTBOX).damaged) == (1, damaged)
 
 
 def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
@@ -542,7 +551,7 @@ def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
         )
         put_resend(tx, BUDI, bytes(range(16)))
     health = health_of(store)
-    assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
+    assert (health.queues.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
 
 
 def test_failures_wait_and_arrivals_do_not() -> None:
@@ -552,7 +561,7 @@ def test_failures_wait_and_arrivals_do_not() -> None:
         tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(failure))
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
-    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 2)
+    assert (health.queues.inbox, table_of(health, Table.INBOX).records) == (1, 2)
 
 
 def test_uploads_wait_until_they_are_complete() -> None:
@@ -652,3 +661,60 @@ def test_the_facts_are_numbers_and_names_of_tables() -> None:
         *(bool, int, type(None)),
         *(Table, TrustState, GroupStatus, Role),
     }
+
+
+# --- Queues, and stores with stripes ------------------------------------------------------------
+
+
+def test_what_waits_is_as_old_as_the_oldest_message_in_it() -> None:
+    backend, store = BackendSimulator(), MemoryStore()
+    now = [NOW_MS - 3 * DAY_MS]
+    ana = make_client(ANA, backend, store, clock=lambda: now[0])
+    budi = make_client(BUDI, backend, clock=lambda: now[0] - DAY_MS)
+    budi.send(str(ANA.user_id), Text("one"))
+    ana.receive()
+    for now[0] in (NOW_MS - DAY_MS, NOW_MS):
+        backend.fail("deposit")
+        with pytest.raises(BackendError):
+            ana.send(str(BUDI.user_id), Text("two"))
+    assert health_of(store).queues == QueueHealth(2, DAY_MS, 1, 4 * DAY_MS)
+    with store.transaction() as tx:
+        assert read_queues([tx], NOW_MS) == QueueHealth(2, DAY_MS, 1, 4 * DAY_MS)
+    with MemoryStore().transaction() as tx:
+        assert read_queues([tx], NOW_MS) == QueueHealth(0, None, 0, None)
+
+
+def test_stripes_are_read_where_they_are_named_and_epochs_of_all() -> None:
+    store = MemoryStore(stripes=64)
+    make_device(ANA, store)
+    for stripe in (5, 6):
+        with store.transaction(stripe) as tx:
+            tx.put(Table.STRIPE, b"", b"", StripeRecord(epoch=stripe).encode())
+            tx.put(Table.SESSION_RECORDS, address_key(BUDI), b"", b"\x01\xff")
+            tx.put(Table.REMOTE_IDENTITIES, address_key(BUDI), b"", b"\x01\xff")
+    with store.transaction() as tx:
+        found = {names: read_health(tx, POLICY, NOW_MS, stripes=names) for names in ((), (5, 7))}
+    damaged = {
+        names: sum(each.damaged for each in health.tables) for names, health in found.items()
+    }
+    assert damaged == {(): 0, (5, 7): 2}
+    for health in found.values():
+        assert health.device is not None
+        assert health.device.epoch == 11
+        assert table_of(health, Table.STRIPE).records == 2
+        assert health.prekeys.signed_age_ms is not None
+
+
+def test_sessions_and_trust_are_found_in_their_stripes() -> None:
+    one, other = MemoryStore(), MemoryStore(stripes=64)
+    introduce(make_device(ANA, one), make_device(BUDI))
+    make_device(ANA, other)
+    with one.transaction() as source, other.transaction() as target:
+        for table in set(Table) - DEVICE_TABLES:
+            for partition, row, record in source.scan(table):
+                target.at(9).put(table, partition, row, record)
+    with other.transaction() as tx:
+        health = read_health(tx, POLICY, NOW_MS, stripes=[9])
+    alone = health_of(one)
+    assert (health.sessions, health.identities) == (alone.sessions, alone.identities)
+    assert health.sessions.current == 1

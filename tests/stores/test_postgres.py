@@ -163,6 +163,32 @@ class TestWorkers:
                 held.result(WAIT_SECONDS)
             assert get(one, 1, b"r") == b"x"
 
+    def test_who_waits_for_a_stripe_comes_in_turn(self, name: str) -> None:
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+        )
+        came: list[int] = []
+
+        def come(number: int) -> None:
+            with busy.transaction(5) as tx:
+                came.append(number)
+                tx.put(SESSIONS, b"p", b"%d" % number, b"x")
+
+        with make_postgres_store(name, connections=8) as busy, ThreadPoolExecutor(6) as pool:
+            with busy.transaction(5) as tx:
+                tx.put(SESSIONS, b"p", b"first", b"x")
+                futures = []
+                for number in range(6):
+                    futures.append(pool.submit(come, number))
+                    until = time.monotonic() + WAIT_SECONDS
+                    while ask(waiting) != [(number + 1,)] and time.monotonic() < until:
+                        time.sleep(0.005)
+                assert came == []
+            for future in futures:
+                future.result(WAIT_SECONDS)
+        assert came == list(range(6))
+
     def test_one_prekey_is_given_to_one_of_two_stripes(self, store: "PostgresStore") -> None:
         with store.transaction() as tx:
             tx.put(ONE_TIME, b"", b"1", b"key")
@@ -179,6 +205,56 @@ class TestWorkers:
 
         with ThreadPoolExecutor(2) as pool:
             assert sorted(pool.map(use, (1, 2))) == [False, True]
+
+    def test_what_any_stripe_may_use_up_is_never_kept(self, name: str) -> None:
+        """Neither that it is there nor that it is not: no version says that it changed."""
+        with make_postgres_store(name) as one, make_postgres_store(name) as other:
+            with one.transaction() as tx:
+                tx.put(ONE_TIME, b"", b"1", b"key")
+                assert tx.get(ONE_TIME, b"", b"1") == b"key"
+                assert tx.get(Table.SEEN_BASE_KEYS, b"1", b"hash") is None
+            with one.transaction(5) as tx:
+                assert tx.get(ONE_TIME, b"", b"1") == b"key"
+                assert tx.get(Table.SEEN_BASE_KEYS, b"1", b"hash") is None
+            with other.transaction(3) as tx:
+                assert tx.delete(ONE_TIME, b"", b"1")
+                assert tx.add(Table.SEEN_BASE_KEYS, b"1", b"hash", b"x")
+            for stripe in (0, 5):
+                with one.transaction(stripe) as tx:
+                    assert tx.get(ONE_TIME, b"", b"1") is None
+                    assert not tx.delete(ONE_TIME, b"", b"1")
+                    assert tx.get(Table.SEEN_BASE_KEYS, b"1", b"hash") == b"x"
+                    assert not tx.add(Table.SEEN_BASE_KEYS, b"1", b"hash", b"x")
+
+    def test_what_is_put_and_deleted_in_one_transaction_is_gone(
+        self, store: "PostgresStore"
+    ) -> None:
+        with store.transaction() as tx:
+            tx.put(ONE_TIME, b"", b"1", b"key")
+            assert tx.delete(ONE_TIME, b"", b"1")
+            assert not tx.delete(ONE_TIME, b"", b"1")
+        with store.transaction() as tx:
+            assert tx.list(ONE_TIME) == []
+
+    def test_a_savepoint_that_was_left_open_saves_nothing(self, store: "PostgresStore") -> None:
+        put(store, 5, b"r", b"old")
+        with pytest.raises(StoreError, match="savepoint"), store.transaction(5) as tx:  # noqa: PT012
+            tx.put(SESSIONS, b"p", b"r", b"new")
+            tx.savepoint().__enter__()
+            tx.put(SESSIONS, b"p", b"s", b"new")
+        assert get(store, 5, b"r") == b"old"
+        assert get(store, 5, b"s") is None
+
+    def test_a_walk_does_not_go_on_after_the_transaction(self, store: "PostgresStore") -> None:
+        for row in (b"r", b"s"):
+            put(store, 5, row, b"x")
+        with store.transaction() as tx:
+            walks = [tx.at(5).scan(SESSIONS), tx.scan_all(SESSIONS)]
+            for walk in walks:
+                next(walk)
+        for walk in walks:
+            with pytest.raises(StoreError, match="has ended"):
+                next(walk)
 
     def test_stripes_with_rows(self, store: "PostgresStore") -> None:
         assert store.stripes_with(SESSIONS) == []
@@ -397,6 +473,20 @@ class TestCutConnections:
             put(through, 5, b"r", b"new")
         assert get(through, 5, b"r") == b"new"
 
+    def test_a_move_that_may_not_be_accepted_is_told(
+        self, cut: CutSocket, through: "PostgresStore", name: str
+    ) -> None:
+        moved = "UPDATE e2ecross.stripes SET server = 'other/1' WHERE stripe >> 17 = %s"
+        ask(moved, number_of(name))
+        cut.cut_before = once(b"COMMIT\0")
+        with pytest.raises(StoreBusy, match="during the commit: nothing is saved"):
+            through.accept_move()
+        with pytest.raises(StoreMoved):
+            get(through, 5, b"r")
+        cut.cut_after = once(b"COMMIT\0")
+        through.accept_move()
+        assert get(through, 5, b"r") is None
+
     def test_a_block_that_only_read_needs_no_commit(
         self, cut: CutSocket, through: "PostgresStore"
     ) -> None:
@@ -511,6 +601,51 @@ class TestMovedServers:
         moved = "SELECT moved_at FROM e2ecross.stores WHERE name = %s"
         assert ask(moved, name) == [(None,)]
 
+    def test_a_move_that_was_accepted_meanwhile_is_not_noted(
+        self, store: "PostgresStore", name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else the next one would find that a minute is over at once."""
+        from e2ecross.stores.postgres_commit import Block
+        from e2ecross.stores.postgres_link import Link
+        from e2ecross.stores.postgres_pool import Pool
+
+        tell = Block._tell_moved
+
+        def accept_first(block: Block, pool: Pool, link: Link) -> None:
+            link.reset()  # as it begins by itself
+            with make_postgres_store(name) as other:
+                other.accept_move()
+            tell(block, pool, link)
+
+        ask(
+            "UPDATE e2ecross.stripes SET server = 'other/1' WHERE stripe = %s",
+            (number_of(name) << 17) + 5,
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(Block, "_tell_moved", accept_first)
+            with pytest.raises(StoreMoved) as caught:
+                get(store, 5, b"r")
+        assert caught.value.found_ms_ago == 0
+        assert ask("SELECT moved_at FROM e2ecross.stores WHERE name = %s", name) == [(None,)]
+        assert get(store, 5, b"r") is None
+
+    def test_what_was_kept_at_another_server_is_read_anew(
+        self, store: "PostgresStore", name: str
+    ) -> None:
+        """Its versions may be the same: commits were lost there, and others made."""
+        from e2ecross.stores.postgres_link import IDENTITY
+
+        put(store, 5, b"r", b"of a commit that is lost")
+        base = number_of(name) << 17
+        everywhere = f"WHERE stripe BETWEEN {base} AND {base + 64}"
+        ask(f"UPDATE e2ecross.sessions SET record = 'other' {everywhere}")  # noqa: S608
+        assert get(store, 5, b"r") == b"of a commit that is lost"
+        [(server,)] = ask(f"SELECT {IDENTITY}")
+        for each in store._find_pool().cache._stripes.values():
+            assert each.versions[0] == server
+            each.versions = ("other/1", *each.versions[1:])  # as if that had been there
+        assert get(store, 5, b"r") == b"other"
+
     def test_rows_that_are_missing_are_told(self, store: "PostgresStore", name: str) -> None:
         ask("DELETE FROM e2ecross.stripes WHERE stripe = %s", (number_of(name) << 17) + 5)
         for stripe in (5, 0):
@@ -547,6 +682,18 @@ class TestServers:
         for call in (PostgresStore, migrate):
             with pytest.raises(StoreTooNew):
                 call(address)
+
+    def test_a_database_is_migrated_once_by_many_at_once(self, database: str) -> None:
+        from e2ecross.stores.postgres_tables import migrate
+
+        first = threading.Barrier(4)
+
+        def run(_: int) -> int:
+            first.wait(WAIT_SECONDS)
+            return migrate(server().address(database))
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(run, range(4))) == [0, 0, 0, 1]
 
     def test_a_publication_is_refused(self, database: str) -> None:
         import psycopg

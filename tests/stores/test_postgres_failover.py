@@ -41,14 +41,6 @@ def primary(servers: tuple[Server, Server]) -> Server:
     return servers[0]
 
 
-def run(server: Server, statement: str) -> list[tuple[object, ...]]:
-    import psycopg
-
-    with psycopg.connect(server.address(), autocommit=True) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
-
-
 def put(store: "PostgresStore", record: bytes) -> None:
     with store.transaction(5) as tx:
         tx.put(SESSIONS, b"p", b"r", record)
@@ -69,10 +61,10 @@ def wait_until(is_so: Callable[[], object]) -> None:
 @contextmanager
 def nobody_confirms(server: Server) -> Iterator[None]:
     """Commits wait for a standby that is away."""
-    run(server, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    run(server, "SELECT pg_reload_conf()")
-    wait_until(lambda: run(server, "SHOW synchronous_standby_names") == [("nobody",)])
-    run(server, "CHECKPOINT")  # that process tells the others, and looks at settings first
+    server.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    server.ask("SELECT pg_reload_conf()")
+    wait_until(lambda: server.ask("SHOW synchronous_standby_names") == [("nobody",)])
+    server.ask("CHECKPOINT")  # that process tells the others, and looks at settings first
     try:
         yield
     finally:
@@ -80,9 +72,9 @@ def nobody_confirms(server: Server) -> Iterator[None]:
 
 
 def somebody_confirms(server: Server) -> None:
-    run(server, "ALTER SYSTEM RESET synchronous_standby_names")
-    run(server, "SELECT pg_reload_conf()")
-    wait_until(lambda: run(server, "SHOW synchronous_standby_names") == [("",)])
+    server.ask("ALTER SYSTEM RESET synchronous_standby_names")
+    server.ask("SELECT pg_reload_conf()")
+    wait_until(lambda: server.ask("SHOW synchronous_standby_names") == [("",)])
 
 
 WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -108,9 +100,9 @@ def test_a_commit_that_was_not_waited_for(primary: Server, how: str, comes_back:
             thread = threading.Thread(target=write)
             thread.start()
             for _ in range(1 if comes_back else 2):
-                wait_until(lambda: run(primary, f"SELECT pid {WAITING}"))
-                [(pid,)] = run(primary, f"SELECT pid {WAITING}")
-                run(primary, f"SELECT {how}({pid})")
+                wait_until(lambda: primary.ask(f"SELECT pid {WAITING}"))
+                [(pid,)] = primary.ask(f"SELECT pid {WAITING}")
+                primary.ask(f"SELECT {how}({pid})")
                 time.sleep(0.3)  # then it waits again, with its second commit
                 if comes_back:
                     somebody_confirms(primary)
@@ -131,8 +123,7 @@ def test_a_standby_is_refused_and_its_promotion_noticed(
     primary, standby = servers
     with PostgresStore(primary.address(), "moving", stripes=64) as store:
         put(store, b"before")
-        source = ["-h", str(primary.folder), "-U", "relay", "-D", str(standby.data)]
-        standby._run("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast")
+        standby.copy(primary)
         standby.start()
         with pytest.raises(StoreError, match="standby"):
             PostgresStore(standby.address(), "moving")
@@ -144,7 +135,7 @@ def test_a_standby_is_refused_and_its_promotion_noticed(
             get(store)
         store._find_pool().drop_idle()
     primary.stop(3)
-    run(standby, "SELECT pg_promote()")
+    standby.promote()
     with PostgresStore(standby.address(), "moving") as store:
         with pytest.raises(StoreMoved):
             get(store)

@@ -2,6 +2,8 @@
 """Records of a `PostgresStore` under keys that change."""
 
 import secrets
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -107,6 +109,13 @@ def test_a_damaged_header_is_told(name: str) -> None:
         open_with(name, {1: ONE})
 
 
+def test_a_header_of_another_id_is_told(name: str) -> None:
+    open_with(name, {1: ONE}).close()
+    ask("UPDATE e2ecross.store_keys SET key_id = 2 WHERE store = %s", number_of(name))
+    with pytest.raises(StoreCorrupted, match="damaged"):
+        open_with(name, {2: ONE})
+
+
 def test_headers_that_contradict_each_other_are_told(name: str) -> None:
     other = secrets.token_hex(16)
     open_with(name, {1: ONE}).close()
@@ -178,6 +187,83 @@ def test_records_are_sealed_anew_and_the_old_key_forgotten(name: str) -> None:
         assert len(list(tx.scan_all(SESSIONS))) == 340
         assert tx.at(3).get(SESSIONS, b"p", b"299") == b"record 299"
         assert tx.get(Table.DEVICE, b"") == b"device"
+
+
+class Writer(threading.Thread):
+    """A worker with a store of its own, that writes and reads until it is stopped."""
+
+    def __init__(self, name: str, number: int, keys: Mapping[int, bytes], seal_with: int) -> None:
+        super().__init__(daemon=True)
+        self._store = open_with(name, keys, seal_with=seal_with)
+        self._mine = b"%d" % number
+        self._over = threading.Event()
+        self.written: dict[tuple[int, bytes], bytes] = {}
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            count = 0
+            while not self._over.is_set():
+                stripe, row = 1 + count % 8, b"%d" % (count % 24)
+                with self._store.transaction(stripe) as tx:
+                    assert tx.get(SESSIONS, self._mine, row) == self.written.get((stripe, row))
+                    tx.put(SESSIONS, self._mine, row, b"record %d" % count)
+                    for _, record in tx.list(SESSIONS, b"shared"):  # of whatever key
+                        assert record.startswith(b"shared ")
+                    tx.put(SESSIONS, b"shared", self._mine, b"shared %d" % count)
+                self.written[stripe, row] = b"record %d" % count
+                count += 1
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._store.close()
+
+    def end(self) -> None:
+        self._over.set()
+        self.join(30)
+        assert self.error is None
+
+
+def test_keys_change_while_workers_write(name: str) -> None:
+    """First all get the new key, then all seal with it; one of them seals the rest anew."""
+    both = {1: ONE, 2: TWO}
+    written: dict[tuple[int, int, bytes], bytes] = {}
+
+    def all_end(writers: list[Writer], numbers: range) -> None:
+        for number, writer in zip(numbers, writers, strict=True):
+            writer.end()
+            assert len(writer.written) > 5
+            for (stripe, row), record in writer.written.items():
+                written[number, stripe, row] = record
+
+    def begin(numbers: range, keys: Mapping[int, bytes], seal_with: int) -> list[Writer]:
+        writers = [Writer(name, number, keys, seal_with) for number in numbers]
+        for writer in writers:
+            writer.start()
+        return writers
+
+    first = begin(range(3), {1: ONE}, 1)
+    time.sleep(0.5)
+    second = begin(range(3, 6), both, 1)  # workers are replaced one after the other
+    time.sleep(0.3)
+    all_end(first, range(3))
+    third = begin(range(6, 9), both, 2)
+    time.sleep(0.3)
+    with open_with(name, both) as store:
+        left = store.reseal(limit=100)
+        with pytest.raises(StoreError, match="call reseal"):
+            store.forget_key(1)  # others still seal with it
+        all_end(second, range(3, 6))
+        while left:
+            left = store.reseal(limit=100)
+        store.forget_key(1)
+    time.sleep(0.3)
+    all_end(third, range(6, 9))
+    with open_with(name, {2: TWO}) as store:
+        assert store.reseal() == 0
+        for (number, stripe, row), record in written.items():
+            with store.transaction(stripe) as tx:
+                assert tx.get(SESSIONS, b"%d" % number, row) == record
 
 
 def test_a_key_of_the_last_stripe_is_not_forgotten(name: str) -> None:

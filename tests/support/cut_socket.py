@@ -42,9 +42,9 @@ class CutSocket:
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
-    def address(self) -> str:
+    def address(self, database: str = "postgres") -> str:
         """How it is reached."""
-        return f"postgresql://relay@/postgres?host={self._folder.name}"
+        return f"postgresql://relay@/{database}?host={self._folder.name}"
 
     def close(self) -> None:
         """Take no more connections, and wait for the end of those that there are."""

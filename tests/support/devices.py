@@ -238,9 +238,6 @@ class _SpyTransaction(ValuesAsBytes):
         self._spy.rows_listed += len(found)
         return found
 
-    def stripe_count(self) -> int:
-        return self._inner.stripe_count()
-
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)
         return self._inner.clear(table, partition, limit)
@@ -258,6 +255,9 @@ class _SpyTransaction(ValuesAsBytes):
         for found in self._inner.scan_all(table):
             self._spy.rows_listed += 1
             yield found
+
+    def stripe_count(self) -> int:
+        return self._inner.stripe_count()
 
     def savepoint(self) -> AbstractContextManager[None]:
         return self._inner.savepoint()

@@ -76,6 +76,31 @@ class Server:
         options = ["-D", str(self.data), "-U", "relay", "-A", "trust", "-E", "UTF8"]
         self._run("initdb", *options, "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 
+    def copy(self, primary: "Server") -> None:
+        """Make its data folder: a standby of another one that runs."""
+        source = ["-h", str(primary.folder), "-U", "relay", "-D", str(self.data)]
+        self._run("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast")
+
+    def copy_stopped(self, other: "Server") -> None:
+        """Make its data folder: that of another one that was stopped."""
+        shutil.copytree(other.data, self.data)
+        if self._user is not None:
+            for folder, _, names in os.walk(self.data):
+                for path in (folder, *(os.path.join(folder, name) for name in names)):
+                    os.chown(path, self._user, -1)
+
+    def promote(self) -> None:
+        """Let a standby be the primary, and wait until it is."""
+        self.ask("SELECT pg_promote()")
+
+    def ask(self, statement: str) -> list[tuple[object, ...]]:
+        """Ask it, as its owner."""
+        import psycopg
+
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         given = {**self._settings, "unix_socket_directories": str(self.folder)}

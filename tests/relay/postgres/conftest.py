@@ -50,6 +50,9 @@ NOT_HERE: Final = {
 }
 
 
+OF_POSTGRES_ALONE: Final = {"test_lost_commits", "test_postgres"}
+
+
 def leave_out(items: list[pytest.Item], folder: Path) -> None:
     """Leave out what does not hold here, of the tests in a folder."""
     items[:] = [
@@ -71,7 +74,7 @@ def on_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     forget_paths()
     modules = [blob_support, support]
-    if request.path.stem != "test_postgres":
+    if request.path.stem not in OF_POSTGRES_ALONE:
         modules.append(importlib.import_module(f"tests.relay.{request.path.stem}"))
     for each in modules:
         monkeypatch.setattr(each, "Relay", OnPostgres, raising=False)
