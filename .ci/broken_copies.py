@@ -68,6 +68,10 @@ RULES: Final = {
     "GM": "who is out feeds nobody commits, and what others sign of groups is bounded",
     "GC": "what is sent into groups reaches each device once, and signals go where they are wanted",
     "NET": "a service is as good as a relay, and what stands in its place gains nothing",
+    "FS": "many workers send in order, and each what another has left; one id is one message",
+    "FR": "a customer is with one worker at a time, and comes to another when that is gone",
+    "FE": "each stripe is held against what left it, and no worker sleeps through a restore",
+    "CO": "no more is sent than was consented to, and nothing after it was taken back",
     "EX": "who examines a store in a database changes nothing, misses nothing and shows nothing",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")

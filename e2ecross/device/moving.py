@@ -9,7 +9,7 @@ Rules:
 - Then whoever has a back end asks it what it has seen of the device. It knows no more than the
   store: no commit was lost whose messages have left, and the server is taken for the one of before.
 
-Source: docs/fleet.md, after a fail-over.
+Source: docs/fleet.md, After a fail-over.
 """
 
 from collections.abc import Callable, Sequence
