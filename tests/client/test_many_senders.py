@@ -376,15 +376,17 @@ def test_one_envelope_that_fails_every_call_holds_up_nobody(
 def test_a_stripe_that_is_busy_is_swept_later(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
-    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
-    die_with(backend, worker, BUDI, "one")
-    die_with(backend, worker, ELSEWHERE[0], "two")
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    others = [fleet.customer(each) for each in ELSEWHERE]
+    for each in (BUDI, *ELSEWHERE):
+        die_with(backend, worker, each, "one")
     clock.advance(LATER_MS)
     counting(fleet).busy = {stripe(BUDI)}
     with pytest.raises(StoreBusy):
         worker.maintain()
     counting(fleet).busy = set()
-    assert (read(customer), read(other)) == ([], ["two"])
+    assert read(customer) == []
+    assert [read(each) for each in others] == [["one"]] * len(others)
     worker.maintain()
     assert read(customer) == ["one"]
 
@@ -418,6 +420,25 @@ def test_out_of_reach_few_calls_are_made_in_vain(
     backend.unreachable = False
     worker.maintain()
     assert [read(each) for each in customers] == [["left"]] * 20
+
+
+def test_out_of_reach_one_stripe_is_tried_several_times_and_others_once(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    to = [*ELSEWHERE, *(neighbours(each)[0] for each in ELSEWHERE)]
+    customers, worker = [fleet.customer(each) for each in to], fleet.worker()
+    for each in to:
+        die_with(backend, worker, each, "left")
+    clock.advance(LATER_MS)
+    backend.unreachable = True
+    before = len(backend.calls)
+    with pytest.raises(BackendError):
+        worker.maintain()
+    # Both together and each alone, then both together in two other stripes.
+    assert backend.calls[before:].count("deposit") == MAX_FAILURES + 2
+    backend.unreachable = False
+    worker.maintain()
+    assert [read(each) for each in customers] == [["left"]] * len(to)
 
 
 def test_a_rejected_envelope_of_many_goes_with_the_next_call(fleet: Fleet) -> None:
