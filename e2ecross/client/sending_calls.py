@@ -5,17 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.address import Recipient
 from e2ecross.arguments import require_callable, require_list, require_type
 from e2ecross.client.account import show_devices
 from e2ecross.client.connected import Connected
 from e2ecross.client.fan_out import FanOut
-from e2ecross.client.sent import Recipient, Sent, outgoing, recipient_address
+from e2ecross.client.sent import Sent, outgoing
 from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.composing import ALL_SHOWN, Draft, draft_of
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.posting import plan_message
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import E2ECrossError, InvalidArgument
 from e2ecross.state.message import Message
@@ -58,8 +60,8 @@ class SendingCalls(Connected):
                 failed, that one is tried again and not encrypted anew; of one that was sent,
                 nothing is sent. An id belongs to its recipient and content, and is used up when a
                 `Notice` says of a message that had left that it was not delivered.
-            expiry: when the message is to be gone, at both ends; never of a `Delete` or `Answer`.
-                By default a reply, a reaction or an edit has that of its target.
+            expiry: when it is to be gone; never of a `Delete` or `Answer`. By default a reply, a
+                reaction or an edit has that of its target.
             view_once: it can be looked at once; of `Text` and `Media` alone.
             fallback: what a device shows that cannot show it, at most 1,024 bytes; or made of it.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
@@ -76,10 +78,9 @@ class SendingCalls(Connected):
             RemoteError: the back end handed out a list or a bundle that is not good: InvalidKey,
                 InvalidSignature, VersionDowngrade, UnlistedDevice, EnvelopeMismatch.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
-            BackendError: the back end cannot be reached. The message waits in the outbox
-                (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a
-                `Notice` says that it was not; but not when keys of a new contact could not be
-                fetched, nor after a restore before the back end was reached, nor if it refused.
+            BackendError: it cannot be reached, or has refused. In the former case the message waits
+                (`pending`), and is sent later or named by a `Notice`; but not before keys of a new
+                contact could be fetched, nor after a restore before the back end was reached.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument is not acceptable, or the message id was used up.
@@ -110,8 +111,7 @@ class SendingCalls(Connected):
         """Send the same content to many users, each of whom gets a message of their own.
 
         Args:
-            recipients: as `send` takes them; who is named twice gets two, unless `message_id` is
-                given.
+            recipients: as `send` takes them; who is named twice gets two, with one id only one.
             content: as `send` takes it; what becomes of it is planned for each.
             message_id: 16 bytes, the id of every message. The call, repeated with it after a crash
                 or an error, reaches nobody twice. By default each has a random one.

@@ -267,7 +267,8 @@ def test_what_is_said_of_copies() -> None:
 def test_what_is_said_of_a_deposit() -> None:
     inner = Answering(Deposited())
     CheckedBackend(cast("Backend", inner)).deposit_all(TOKEN, [b"envelope"], {0: 3})
-    assert inner.asked == ("deposit_all", TOKEN.value, [b"envelope"], {"epochs": {0: 3}})
+    told = {"epochs": {0: 3}, "consents": ()}
+    assert inner.asked == ("deposit_all", TOKEN.value, [b"envelope"], told)
     full = MailboxFull("full")
     seqs = {ANA.user_id: 7, BUDI.user_id: 0}
     assert deposit(Deposited({0: full}, seqs, {0: 5})) == ({0: full}, {0: 5}, seqs)

@@ -725,7 +725,7 @@ def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
 ) -> None:
     ana = make_client(ANA, backend)
     before = dump(ana.device._context.store)
-    monkeypatch.setattr(backend, "fetch", lambda *_: answer)
+    monkeypatch.setattr(backend, "fetch", lambda *_, **__: answer)
     with pytest.raises(BackendError, match="answered fetch with no mailbox"):
         ana.receive()
     assert dump(ana.device._context.store) == before

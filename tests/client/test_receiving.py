@@ -121,7 +121,9 @@ def test_content_of_a_newer_sender_is_a_message(
     pair: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, budi = pair
-    monkeypatch.setattr(sending_calls, "draft_of", lambda content, **_: Draft(content, content))
+    monkeypatch.setattr(
+        sending_calls, "draft_of", lambda content, *_, **__: Draft(content, content)
+    )
     ana.send(BUDI, UnsupportedContent(12, b"a later format"))
     (item,) = budi.receive()
     assert isinstance(item, Message)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """For how long something waits: what counts, and what it may cost to look."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from e2ecross import Text
@@ -48,3 +51,21 @@ def test_of_many_stripes_some_are_looked_at_and_never_all_at_once(
     assert 0 not in first
     read_ages(context)
     assert set(begun) > first  # others each time
+
+
+def test_the_stripe_that_locks_all_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(64)
+    context = context_of(make_device(ANA, store))
+    with store.transaction() as tx:
+        for stripe in (0, 1):
+            tx.at(stripe).put(Table.INBOX, b"", bytes(7) + b"\1", b"\1damaged")
+    monkeypatch.setattr(MemoryStore, "transaction", _never_all(MemoryStore.transaction))
+    assert read_ages(context) == Ages(0, 0)
+
+
+def _never_all(transaction: Callable[..., Any]) -> Callable[..., Any]:
+    def begin(self: MemoryStore, stripe: int = 0, *, moved: bool = False) -> object:
+        assert stripe
+        return transaction(self, stripe, moved=moved)
+
+    return begin

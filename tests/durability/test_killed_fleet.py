@@ -2,9 +2,10 @@
 """Workers of one device that are killed anywhere lose nothing, double nothing, and reuse no key.
 
 Four processes are one device, on one `PostgresStore`: each sends to sixteen customers and receives
-from them, through a relay on a file, and through one on PostgreSQL. Every quarter of a second one of them is killed (SIGKILL), and another takes its place,
-which sends again, under the same ids, what its predecessor may have sent. Their clock is twenty
-times as fast, so that what a dead one held comes to another within seconds.
+from them, through a relay on a file, and through one on PostgreSQL. Every quarter of a second one
+of them is killed (SIGKILL), and another takes its place, which sends again, under the same ids,
+what its predecessor may have sent. Their clock is twenty times as fast, so that what a dead one
+held comes to another within seconds.
 
 What is held, and where it is checked (`fleet_world.py`):
 - of the ciphertexts that leave, no two have the same ratchet key and counter;
