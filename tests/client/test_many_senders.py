@@ -120,6 +120,18 @@ def test_a_warm_send_is_two_transactions_of_the_recipients_stripe(fleet: Fleet) 
     assert fleet.store.stripes_with(Table.OUTBOX) == []
 
 
+def test_a_send_is_no_more_where_the_last_one_was_long_ago(fleet: Fleet) -> None:
+    worker = fleet.worker()
+    fleet.customer(BUDI)
+    worker.send(BUDI, Text("first"))
+    for _ in range(2):
+        fleet.clock.advance(2 * LATER_MS)
+        store = counting(fleet)
+        store.begun.clear()
+        worker.send(BUDI, Text("later"))
+        assert store.begun == [stripe(BUDI)] * 2
+
+
 def test_two_workers_keep_the_order_of_a_recipient(fleet: Fleet) -> None:
     customer, one, two = fleet.customer(BUDI), fleet.worker(), fleet.worker()
     for number in range(6):
