@@ -363,6 +363,24 @@ def test_a_stripe_whose_record_is_damaged_stops_no_other(
     assert read(other) == ["three"]
 
 
+def test_a_stripe_whose_record_is_damaged_keeps_no_worker_from_starting(fleet: Fleet) -> None:
+    """The back end knows more of it than can be read, which is no reason to be restored."""
+    _, other = map(fleet.customer, (BUDI, ELSEWHERE[0]))
+    fleet.worker().send(BUDI, Text("one"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    for start in (fleet.worker, fleet.restored):
+        worker = start()
+        worker.send(ELSEWHERE[0], Text("two"))
+        assert read(other) == ["two"]
+        with pytest.raises(RecordCorrupted):
+            worker.send(BUDI, Text("lost"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.delete(Table.STRIPE, b"", b"")
+    with pytest.raises(RestoredStore):
+        fleet.worker().send(ELSEWHERE[0], Text("three"))
+
+
 def test_one_envelope_that_fails_every_call_holds_up_nobody(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
