@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from e2ecross import Client, Policy, Receipt, Text
+from e2ecross import Address, Client, Policy, Receipt, Text
 from e2ecross.device.expiring import forget_sent
 from e2ecross.errors import BackendError, RestoredStore
 from e2ecross.state.message import Message
@@ -55,6 +55,34 @@ def test_it_is_not_tried_oftener_where_it_fails(fleet: Fleet) -> None:
         worker.receive()
     fleet.clock.advance(LEAST_MS - 1)
     assert not rounds(worker, fleet.backend)
+
+
+def test_where_much_waits_one_call_sends_a_part_of_it_and_the_next_goes_on(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2ecross.client.tending._MAX_SWEPT", 2)
+    people = [Address("messenger", f"customer{number}") for number in range(5)]
+    assert len({stripe_of(each.user_id, 64) for each in people}) == len(people)
+    one = fleet.worker()
+    for each in people:
+        fleet.customer(each)
+        one.send(each, Text("first"))
+    fleet.backend.fail("deposit", times=100)
+    for each in people:
+        with pytest.raises(BackendError):
+            one.send(each, Text("second"))
+    two = fleet.worker()
+    with pytest.raises(BackendError):
+        two.receive()
+    assert not rounds(two, fleet.backend)  # what fails is not tried with each call
+    fleet.backend.heal()
+    fleet.clock.advance(MOST_MS)
+    left = []
+    for _ in range(3):
+        assert rounds(two, fleet.backend)
+        left.append(len(two.pending()))
+    assert left == [3, 1, 0]
+    assert not rounds(two, fleet.backend)
 
 
 def test_prekeys_that_were_used_are_replaced_at_once(fleet: Fleet) -> None:
