@@ -591,6 +591,7 @@ WRONG = [
     "host=/nonexistent password=SECRET",
     "password=SECRET host=/nonexistent",
     "password = 'SECRET",
+    "postgresql:/somebody:SECRET@/x",
 ]
 
 
