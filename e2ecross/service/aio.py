@@ -166,7 +166,7 @@ class AsyncClient:
             try:
                 await self.hold(())
             except (BackendError, StoreError):
-                self._arrived.clear()
+                self._let_go()
         return bool(self._arrived)
 
     def _forget_late(self) -> int:
@@ -174,8 +174,14 @@ class AsyncClient:
         age_ms = self._now_ms() - self._held_ms
         if 0 <= age_ms < _SURELY_HELD_MS:
             return age_ms
-        self._arrived.clear()
+        self._let_go()
         return 0
+
+    def _let_go(self) -> None:
+        if self._arrived:
+            self._arrived.clear()
+            # As another worker: else what follows would come before what comes again.
+            self.client = self.client.for_thread()
 
     def _now_ms(self) -> int:
         return context_of(self.client.device).clock()

@@ -152,10 +152,10 @@ class Shop:
         self.relay = Relay(directory / "relay.db", clock=self._clock)
         self.client = Client(Device.create(ANA, MemoryStore(64), clock=self._clock), self.relay)
         self.client.register()
-        budi = Client(Device.create(BUDI, MemoryStore(), clock=self._clock), self.relay)
-        budi.register()
+        self.budi = Client(Device.create(BUDI, MemoryStore(), clock=self._clock), self.relay)
+        self.budi.register()
         for number in range(texts):
-            budi.send(ANA, Text(str(number)))
+            self.budi.send(ANA, Text(str(number)))
         self.other = self.client.for_thread()
 
     def _clock(self) -> int:
@@ -214,6 +214,26 @@ def test_what_another_worker_has_got_is_not_handed_out(tmp_path: Path) -> None:
                 await asyncio.wait_for(first(client), 0.2)
 
     run(work())
+
+
+def test_what_comes_again_is_not_overtaken(tmp_path: Path) -> None:
+    shop, seen = Shop(tmp_path, 2), list[str]()
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            assert await first(client) == ["0"]
+            shop.now_ms += 50_000
+            shop.budi.send(ANA, Text("2"))
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first(client), 0.2)
+            shop.now_ms += 10_000
+            async for item in client.items():
+                seen.extend(texts([item]))
+                if len(seen) == 3:
+                    break
+
+    run(work())
+    assert seen == ["0", "1", "2"]
 
 
 def test_what_cannot_be_held_is_not_handed_out(tmp_path: Path) -> None:
