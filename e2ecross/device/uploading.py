@@ -38,7 +38,7 @@ from e2ecross.state.transactions import (
 from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.attachment import Attachment, ShownAs
-from e2ecross.wire.content import Content, Expiry, Framed, Media
+from e2ecross.wire.content import AnyContent, Expiry, Framed, Media
 from e2ecross.wire.upload_records import UploadRecord
 
 if TYPE_CHECKING:
@@ -204,7 +204,11 @@ def require_accepted_sender(context: Context, attachment: Attachment) -> None:
 
 
 def note_media_ahead(
-    context: Context, content: Content, expiry: Expiry | None, view_once: bool, messages: _Messages
+    context: Context,
+    content: AnyContent,
+    expiry: Expiry | None,
+    view_once: bool,
+    messages: _Messages,
 ) -> None:
     """Note what messages will carry that are about to be encrypted; in a store with stripes.
 

@@ -406,17 +406,18 @@ def test_one_envelope_that_fails_every_call_holds_up_nobody(
 def test_a_stripe_that_is_busy_is_swept_later(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
-    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
-    die_with(backend, worker, BUDI, "one")
-    die_with(backend, worker, ELSEWHERE[0], "two")
+    to, worker = [BUDI, *ELSEWHERE], fleet.worker()
+    customers = [fleet.customer(each) for each in to]
+    for each in to:
+        die_with(backend, worker, each, "left")
     clock.advance(LATER_MS)
-    counting(fleet).busy = {stripe(BUDI)}
+    counting(fleet).busy = set(map(stripe, to[:3]))  # so that one comes before others
     with pytest.raises(StoreBusy):
         worker.maintain()
     counting(fleet).busy = set()
-    assert (read(customer), read(other)) == ([], ["two"])
+    assert list(map(read, customers)) == [[]] * 3 + [["left"]] * 3
     worker.maintain()
-    assert read(customer) == ["one"]
+    assert list(map(read, customers)) == [["left"]] * 3 + [[]] * 3
 
 
 def test_what_fails_beside_a_send_is_not_its_failure(
@@ -448,6 +449,25 @@ def test_out_of_reach_few_calls_are_made_in_vain(
     backend.unreachable = False
     worker.maintain()
     assert [read(each) for each in customers] == [["left"]] * 20
+
+
+def test_out_of_reach_one_stripe_is_tried_several_times_and_others_once(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    to = [*ELSEWHERE, *(neighbours(each, 2)[1] for each in ELSEWHERE)]
+    customers, worker = [fleet.customer(each) for each in to], fleet.worker()
+    for each in to:
+        die_with(backend, worker, each, "left")
+    clock.advance(LATER_MS)
+    backend.unreachable = True
+    before = len(backend.calls)
+    with pytest.raises(BackendError):
+        worker.maintain()
+    # Two together and each alone, then two together in each other stripe.
+    assert backend.calls[before:].count("deposit") == 3 + len(ELSEWHERE) - 1
+    backend.unreachable = False
+    worker.maintain()
+    assert [read(each) for each in customers] == [["left"]] * len(to)
 
 
 def test_a_rejected_envelope_of_many_goes_with_the_next_call(fleet: Fleet) -> None:
