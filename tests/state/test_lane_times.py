@@ -149,6 +149,19 @@ def test_what_has_left_is_due_no_more(store: MemoryStore) -> None:
         assert not is_sweep_due(tx, now_ms)
 
 
+def test_where_it_cannot_be_read_what_waits_something_may_be_due(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecordCorrupted("what another key has sealed")
+
+    with store.transaction(STRIPE) as tx:
+        leave(tx, 1)
+        monkeypatch.setattr(type(tx), "partitions", fail)
+        assert not note_if_empty(tx)
+        assert is_sweep_due(tx, NOW_MS + LEFT_ALONE_MS)
+
+
 def test_lanes_that_were_not_tried_in_vain_are_taken_over_first(
     store: MemoryStore, context: Context
 ) -> None:
