@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from e2ecross.errors import InvalidArgument
 
-__all__ = ["DEFAULT_DEVICE", "MAX_DEVICE", "Address", "App", "UserId", "require_app"]
+__all__ = ["DEFAULT_DEVICE", "MAX_DEVICE", "Address", "App", "Recipient", "UserId", "require_app"]
 
 DEFAULT_DEVICE = 1
 MAX_DEVICE = 127  # libsignal's device ids end here too
@@ -147,3 +147,7 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.app}:{self.user}.{self.device}"
+
+
+Recipient = Address | UserId | str
+"""A user, or its text, such as "instagram:budi"; or an address, which stands for its account."""

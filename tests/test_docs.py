@@ -87,6 +87,7 @@ WIRE_FORMAT = DOCS / "wire-format.md"
 HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
 SERVICE = DOCS / "service.md"
+INDEXES = [DOCS / folder / "README.md" for folder in (".", "adr", "examples", "reference")]
 FLEET = DOCS / "fleet.md"
 METRICS = DOCS / "metrics.md"
 
@@ -139,7 +140,7 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(file), f"{name(path)}: {link}"
 
 
-@pytest.mark.parametrize("index", [DOCS / "README.md", DOCS / "adr" / "README.md"], ids=name)
+@pytest.mark.parametrize("index", INDEXES, ids=name)
 def test_an_index_has_every_document_of_its_folder(index: Path) -> None:
     named = {link.partition("#")[0] for link in links(index)}
     assert {path.name for path in index.parent.glob("*.md")} - named == {"README.md"}

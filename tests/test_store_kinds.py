@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.store_kinds import OVER_STRIPES
+from tests.support.over_stripes import OVER_STRIPES
 
 ROOT = Path(__file__).parents[1]
 NAMES = [name for names in OVER_STRIPES.values() for name in names]
@@ -13,7 +13,7 @@ NAMES = [name for names in OVER_STRIPES.values() for name in names]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_names_a_test(name: str) -> None:
-    path, *names = name.split("::")
+    path, *names = name.partition("[")[0].split("::")
     source = (ROOT / path).read_text()
     assert all(each in source for each in names if each != "runTest")  # which is hypothesis'
 

@@ -3,12 +3,13 @@
 
 from collections.abc import Iterable
 
+from e2ecross.address import Recipient
 from e2ecross.arguments import forgets_secrets
 from e2ecross.client.account import leave_account, restore_account, show_devices, unlink
 from e2ecross.client.connected import Connected
 from e2ecross.client.pairing import Pairing, begin_pairing
-from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.account_devices import AccountDevices
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.self_sync import share_history
 from e2ecross.state.message import Message
 

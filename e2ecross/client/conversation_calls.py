@@ -3,12 +3,12 @@
 
 from collections.abc import Iterable
 
-from e2ecross.address import UserId
+from e2ecross.address import Recipient, UserId
 from e2ecross.arguments import require_type
 from e2ecross.client.connected import Connected
-from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.client.typing import tell_typing
 from e2ecross.device.conversations import accept, block, list_requests, unblock
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.self_sync import mark_opened, mark_read
 from e2ecross.state.message import Message
 from e2ecross.wire.group import GroupId

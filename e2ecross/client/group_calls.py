@@ -3,12 +3,13 @@
 
 from collections.abc import Iterable
 
+from e2ecross.address import Recipient
 from e2ecross.arguments import require_list, require_type
 from e2ecross.client.group_ways import GroupWays
 from e2ecross.client.groups import Group
-from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.group_changes import create_group
 from e2ecross.device.group_reading import read_group, read_groups
+from e2ecross.device.recipient import recipient_address
 from e2ecross.state.stripe import refuse_groups
 from e2ecross.wire.group import GroupId, GroupSettings
 

@@ -9,9 +9,9 @@ Rules:
 
 from collections.abc import Iterable
 
-from e2ecross.address import UserId
+from e2ecross.address import Recipient, UserId
 from e2ecross.client.group_ways import GroupWays
-from e2ecross.client.sent import Recipient, Sent, recipient_address
+from e2ecross.client.sent import Sent
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     accept_back,
@@ -25,6 +25,7 @@ from e2ecross.device.group_changes import (
     step_down,
 )
 from e2ecross.device.group_reading import GroupFacts, GroupMember, GroupStatus, read_group
+from e2ecross.device.recipient import recipient_address
 from e2ecross.wire.content import Content, Expiry
 from e2ecross.wire.group import GroupId, Role
 

@@ -188,11 +188,11 @@ class HeldArrival:
         self._pending = len(page)
         for number, data in page:
             each = decode_arrived(context, number, data)
-            if each.envelope is not None and each.envelope.kind is MessageKind.SENDER_KEY:
+            if each.kind is MessageKind.SENDER_KEY:
                 self._count(1)
                 self._ignored.append(number)
             else:
-                stripe = stripe_of_arrived(context, number, each.envelope)
+                stripe = stripe_of_arrived(context, number, each.sender)
                 stripes.setdefault(stripe, []).append(each)
         for stripe, rest in sorted(stripes.items()):
             while rest:
@@ -225,7 +225,7 @@ class HeldArrival:
             self._errors.append(error)
             self._damaged += 1
             if arrived.sender is not None:
-                self._busy.add(arrived.sender)
+                self._busy.add(arrived.sender.user_id)
             return self._leave(1)
         except _STOPS:
             raise
@@ -264,10 +264,8 @@ class HeldArrival:
         self._busy |= taken.busy
         self._left += taken.left
         self._count(taken.done, taken.left)
-        self.has_used_prekeys |= any(
-            each.envelope is not None and each.envelope.kind is MessageKind.PREKEY
-            for each in part[: taken.done]
-        )
+        done = part[: taken.done]
+        self.has_used_prekeys |= any(each.kind is MessageKind.PREKEY for each in done)
 
     def _count(self, done: int, left: int = 0) -> None:
         self._pending -= done

@@ -150,7 +150,7 @@ class Arrival:
 
     def _take_in_alone(self, arrived: Arrived) -> bool:
         """The same for one that something is wrong with; tells whether it is in the store."""
-        number, data, _, opened = arrived
+        number, data, *_, opened = arrived
         sender = None if opened is None else opened[0].sender
         if sender is not None and sender in self._damaged:
             self._left += 1

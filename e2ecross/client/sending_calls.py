@@ -5,17 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.address import Recipient
 from e2ecross.arguments import require_callable, require_list, require_type
 from e2ecross.client.account import show_devices
 from e2ecross.client.connected import Connected
 from e2ecross.client.fan_out import FanOut
-from e2ecross.client.sent import Recipient, Sent, outgoing, recipient_address
+from e2ecross.client.sent import Sent, outgoing
 from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.composing import ALL_SHOWN, Draft, draft_of
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.posting import plan_message
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import E2ECrossError, InvalidArgument
 from e2ecross.state.message import Message

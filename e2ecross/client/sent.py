@@ -3,22 +3,18 @@
 
 from dataclasses import dataclass, field
 
-from e2ecross.address import Address, UserId
-from e2ecross.arguments import require_type
+from e2ecross.address import Address, Recipient, UserId
 from e2ecross.conversation.negotiation import Plan
 from e2ecross.device.composing import ALL_SHOWN
 from e2ecross.device.copy_ids import Outgoing
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.sending import checked_message_id
-from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
 from e2ecross.state.message_refs import ref_of
-from e2ecross.wire.content import Content, MessageRef
-from e2ecross.wire.group import GroupId, is_group_text
+from e2ecross.wire.content import AnyContent, MessageRef
+from e2ecross.wire.group import GroupId
 
-__all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
-
-Recipient = Address | UserId | str
-"""A user, or its text, such as "instagram:budi"; or an address, which stands for its account."""
+__all__ = ["Delivery", "Sent", "outgoing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Sent:
     sender: Address | None = field(default=None, compare=False)
     peer: UserId | None = field(default=None, compare=False)
     sent_at_ms: int = field(default=0, compare=False)
-    content: Content | None = field(default=None, repr=False, compare=False)
+    content: AnyContent | None = field(default=None, repr=False, compare=False)
     moderator: bool = False
     group: GroupId | None = None
 
@@ -102,26 +98,3 @@ def outgoing(
     """
     address = recipient_address(recipient)
     return Outgoing(address, checked_message_id(context, message_id), message_id is None, is_shared)
-
-
-def recipient_address(recipient: Recipient, name: str = "recipient") -> Address:
-    """Return the address that a user stands for, or the one that was given.
-
-    Args:
-        recipient: what the caller has handed in.
-        name: of the argument.
-
-    Raises:
-        InvalidArgument: it is none.
-    """
-    if isinstance(recipient, GroupId) or is_group_text(recipient):
-        raise InvalidArgument(f"{name} is a group: send into it with client.group(...).send")
-    require_type(name, recipient, Address, UserId, str)
-    if isinstance(recipient, Address):
-        return recipient
-    if isinstance(recipient, str):
-        try:
-            recipient = UserId.parse(recipient)
-        except InvalidArgument as error:
-            raise InvalidArgument(f"{name} is not acceptable: {error}") from error
-    return Address(recipient.app, recipient.user)

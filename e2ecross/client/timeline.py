@@ -13,20 +13,21 @@ Source: docs/wire-format.md, timelines.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from e2ecross.address import UserId
+from e2ecross.address import Recipient
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.client.sent import Sent
 from e2ecross.conversation.entry import Entry, EntryKind, entry_of, is_choice, is_edit
 from e2ecross.conversation.fact import ACTS, Act, Fact, Post, is_post, is_view_once
 from e2ecross.conversation.slot import Slot
 from e2ecross.conversation.timeline import Slots
+from e2ecross.device.recipient import recipient_address
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message import FailedMessage, Message
 from e2ecross.state.notice import Notice
 from e2ecross.wire.content import (
     Answer,
-    Content,
+    AnyContent,
     Delete,
     Edit,
     Framed,
@@ -48,17 +49,16 @@ class Timeline:
     It is not for several threads at once.
 
     Args:
-        own: the account of the app's user.
+        own: the account of the app's user, or its text, such as "whatsapp:ana"; or an address.
 
     Raises:
-        InvalidArgument: no `UserId`.
+        InvalidArgument: it is none of these.
     """
 
     __slots__ = ("_slots",)
 
-    def __init__(self, own: UserId) -> None:
-        require_type("own", own, UserId)
-        self._slots = Slots(own)
+    def __init__(self, own: Recipient) -> None:
+        self._slots = Slots(recipient_address(own, "own").user_id)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -176,7 +176,7 @@ class Timeline:
             return Fact(author, item.message_id, item.sent_at_ms, b"", item.content, addressee)
         return self._said(item, item.framed or item.content)
 
-    def _said(self, item: Message | Sent, content: Content | None) -> Fact | None:
+    def _said(self, item: Message | Sent, content: AnyContent | None) -> Fact | None:
         """A message that has a digest; None of what is nothing for a timeline."""
         ref = item.ref
         if ref is None:

@@ -17,9 +17,9 @@ from e2ecross.arguments import require_type
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
+    AnyContent,
     Bytes,
     Consent,
-    Content,
     Delete,
     Edit,
     Expiry,
@@ -95,7 +95,7 @@ class Plan:
 
 
 def negotiate(
-    content: Content,
+    content: AnyContent,
     ends: Mapping[Address, frozenset[int]],
     *,
     expiry: Expiry | None = None,
@@ -149,7 +149,7 @@ def plan_framed(
     return Plan(Outcome.MINOR, lacking, plain, shown)
 
 
-def goes_alone(content: Content, expiry: Expiry | None, *, view_once: bool) -> bool:
+def goes_alone(content: AnyContent, expiry: Expiry | None, *, view_once: bool) -> bool:
     """Whether it goes without a frame where a conversation allows it, and so needs nothing."""
     if expiry is not None or view_once:
         return False
@@ -170,7 +170,7 @@ def framed_needs(
     return frozenset(needs)
 
 
-def expiry_for(content: Content, expiry: Expiry | None) -> Expiry | None:
+def expiry_for(content: AnyContent, expiry: Expiry | None) -> Expiry | None:
     """Return when a content is to be gone: replies, reactions and edits end with their target.
 
     Args:

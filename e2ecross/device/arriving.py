@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from e2ecross.address import Address, UserId
+from e2ecross.address import Address
 from e2ecross.device.bundles import require_minimum_version
 from e2ecross.device.receiving import DecodedMessage, decode_ciphertext, decode_group_ciphertext
 from e2ecross.errors import RemoteError
@@ -27,45 +27,43 @@ AnyMessage = DecodedMessage | SenderKeyMessage
 
 
 class Arrived(NamedTuple):
-    """An envelope that was fetched.
+    """An envelope that was fetched. What is not for this device is not kept twice in memory.
 
     Attributes:
         number: at the back end.
         data: as it came.
-        envelope: decoded; None if it is no envelope.
-        opened: the same with the message in it; None if it is none for this device.
+        sender: whom it claims to be of; None if it is no envelope.
+        kind: of what it claims to hold; likewise.
+        opened: decoded, with the message in it; None if it is none for this device.
     """
 
     number: int
     data: bytes
-    envelope: Envelope | None
+    sender: Address | None
+    kind: MessageKind | None
     opened: tuple[Envelope, AnyMessage] | None
-
-    @property
-    def sender(self) -> UserId | None:
-        """The account that it claims to come from, or None."""
-        return None if self.envelope is None else self.envelope.sender.user_id
 
 
 def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:
     """Decode an envelope, outside of any transaction; see `take_in_all`."""
-    envelope = None
+    sender = kind = None
     try:
         envelope = Envelope.decode(data)
-        return Arrived(number, data, envelope, (envelope, _open(context, envelope)))
+        sender, kind = envelope.sender, envelope.kind
+        return Arrived(number, data, sender, kind, (envelope, _open(context, envelope)))
     except RemoteError:  # told by `take_in`, which comes to the same
-        return Arrived(number, data, envelope, None)
+        return Arrived(number, data, sender, kind, None)
 
 
-def stripe_of_arrived(context: Context, number: int, envelope: Envelope | None) -> int:
+def stripe_of_arrived(context: Context, number: int, sender: Address | None) -> int:
     """Return in which stripe an envelope is taken in: of the account that it claims to come from.
 
     What is no envelope is spread over all but stripe 0, by its number at the back end: a back end
     that makes garbage does not have the whole store locked.
     """
     stripes = context.store.stripes
-    if envelope is not None or not stripes:
-        return 0 if envelope is None else context.stripe_of(envelope.sender.user_id)
+    if sender is not None or not stripes:
+        return 0 if sender is None else context.stripe_of(sender.user_id)
     return 1 + number % stripes
 
 

@@ -35,9 +35,9 @@ from e2ecross.device.sending import (
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, PayloadContent
+from e2ecross.wire.content import AnyContent, PayloadContent
 from e2ecross.wire.envelope import Envelope
 
 __all__ = ["Progress", "decrypt_many", "encrypt_many"]
@@ -50,7 +50,7 @@ P = TypeVar("P")
 
 
 def encrypt_many(
-    context: Context, addresses: Iterable[Address], content: Content, progress: Progress | None
+    context: Context, addresses: Iterable[Address], content: AnyContent, progress: Progress | None
 ) -> list[Envelope | LocalError | RecordCorrupted]:
     """See `Device.encrypt_many`."""
     require_content(content)
@@ -73,7 +73,7 @@ def encrypt_many(
 
 def decrypt_many(
     context: Context, envelopes: Iterable[Envelope | bytes], progress: Progress | None
-) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+) -> list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted]:
     """See `Device.decrypt_many`. The envelopes are decoded outside of the transaction."""
     listed = require_list("envelopes", envelopes)
     for envelope in listed:
@@ -82,7 +82,7 @@ def decrypt_many(
         require_callable("progress", progress)
     decoded = [_decode(context, envelope) for envelope in listed]
     senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
-    results: dict[int, Message | ControlMessage | RemoteError | RecordCorrupted] = {}
+    results: dict[int, DeviceMessage | ControlMessage | RemoteError | RecordCorrupted] = {}
     for stripe, places in _by_stripe(context, senders).items():
         with WitnessedReceipt(context, stripe) as tx:
             found = _decrypt_all(
@@ -147,16 +147,16 @@ def _decrypt_all(
     tx: Transaction,
     decoded: Sequence[_Decoded | RemoteError],
     progress: Progress | None,
-) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+) -> list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted]:
     """Decrypt what was decoded.
 
     Returns:
         For each envelope its message, or what `Device.decrypt` would have raised.
     """
     now_ms = context.clock()
-    results: list[Message | ControlMessage | RemoteError | RecordCorrupted | None] = [None] * len(
-        decoded
-    )
+    results: list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted | None] = [
+        None
+    ] * len(decoded)
     senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
     done = 0
     for places in _by_peer(senders).values():
@@ -202,7 +202,7 @@ def _decode(context: Context, envelope: Envelope | bytes) -> _Decoded | RemoteEr
 
 def _decrypt(
     context: Context, tx: Transaction, item: _Decoded | RemoteError, now_ms: int
-) -> Message | ControlMessage | RemoteError:
+) -> DeviceMessage | ControlMessage | RemoteError:
     if isinstance(item, RemoteError):
         return item
     try:

@@ -19,6 +19,7 @@ from e2ecross.device.arriving import (
     AnyMessage,
     Arrived,
     open_arrived,
+    read_sender,
     stripe_of_arrived,
     try_to_decode,
 )
@@ -89,7 +90,7 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     with leftovers.going() as forget, WitnessedReceipt(context) as tx:
         forget(tx)
         are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
-        for number, data, _, opened in arrived:
+        for number, data, *_, opened in arrived:
             if opened is None:
                 break
             try:
@@ -126,15 +127,14 @@ def take_in(context: Context, number: int, data: bytes) -> None:
 def _take_in_alone(
     context: Context, number: int, data: bytes, envelope: Envelope, message: AnyMessage
 ) -> None:
-    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope.sender)) as tx:
         if not has_arrived(tx, number, data):
             take_in_opened(context, tx, number, data, envelope, message)
 
 
 def is_taken_in(context: Context, number: int, data: bytes) -> bool:
     """Tell whether exactly this envelope was taken in under its number (of the back end)."""
-    envelope, _ = try_to_decode(context, data)
-    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, read_sender(data))) as tx:
         return has_arrived(tx, number, data)
 
 
@@ -148,7 +148,8 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         error: what `take_in` has raised.
     """
     envelope, message = try_to_decode(context, data)
-    with WitnessedReceipt(context, stripe_of_arrived(context, number, envelope)) as tx:
+    sender = None if envelope is None else envelope.sender
+    with WitnessedReceipt(context, stripe_of_arrived(context, number, sender)) as tx:
         if not has_arrived(tx, number, data):  # else another process was faster
             put_unread(context, tx, number, data, envelope, message, error)
 

@@ -30,9 +30,9 @@ from e2ecross.errors import ContentRefused, InvalidArgument, LossyContent
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import (
+    AnyContent,
     Consent,
     ConsentGrant,
-    Content,
     Expiry,
     Framed,
     FramedContent,
@@ -76,8 +76,8 @@ class Draft(NamedTuple):
         purpose: what the recipient has to have consented to, 1 to 4; 0: nothing.
     """
 
-    content: Content
-    blank: Content
+    content: AnyContent
+    blank: AnyContent
     expiry: Expiry | None = None
     view_once: bool = False
     fallback: str | None = None
@@ -101,13 +101,13 @@ class Composed(NamedTuple):
     """
 
     plan: Plan
-    content: Content
+    content: AnyContent
     sent_at_ms: int
     purpose: int = 0
 
 
 def draft_of(
-    content: Content,
+    content: AnyContent,
     expiry: Expiry | None = None,
     fallback: str | None = None,
     *,
@@ -126,7 +126,7 @@ def draft_of(
     """
     if not is_sendable(content):
         name = type(content).__name__
-        raise InvalidArgument(f"content must be something that apps send, not {name}")
+        raise InvalidArgument(f'content must be what apps send, such as Text("halo"), not {name}')
     if in_group and isinstance(content, Consent):
         raise InvalidArgument("content is consent, which is between two accounts: not in a group")
     require_type("allow_lossy", allow_lossy, bool)
@@ -186,8 +186,8 @@ def capabilities_of(account: AccountRecord | None, address: Address) -> frozense
 
 
 def forms_for(
-    content: Content, account: AccountRecord | None, devices: Iterable[Address]
-) -> dict[Address, Content]:
+    content: AnyContent, account: AccountRecord | None, devices: Iterable[Address]
+) -> dict[Address, AnyContent]:
     """Return what each of these devices of another account gets; who gets nothing is not there.
 
     Nothing gets who does not obey what protects somebody, and who would see a delete as a text.
@@ -203,7 +203,7 @@ def forms_for(
     return {each: form for each, form in found.items() if form is not None}
 
 
-def _form_for(content: Framed, capabilities: frozenset[int]) -> Content | None:
+def _form_for(content: Framed, capabilities: frozenset[int]) -> AnyContent | None:
     needs = framed_needs(content.content, content.expiry, view_once=content.view_once)
     if any(need.protects and need not in capabilities for need in needs):
         return None

@@ -16,7 +16,7 @@ from e2ecross.device.settling import file_in_flight, give_up
 from e2ecross.errors import ConsentMissing, RecordCorrupted
 from e2ecross.state.consent import empty_grant, put_grant, put_revoke
 from e2ecross.state.context import Context
-from e2ecross.state.message import Message
+from e2ecross.state.message import DeviceMessage
 from e2ecross.state.outbox import Lane, LaneName, find_row, read_lane
 from e2ecross.state.outbox_repair import rebuild_lane
 from e2ecross.stores.base import Transaction
@@ -26,7 +26,9 @@ from e2ecross.wire.device_list import PRIMARY
 __all__ = ["take_consent"]
 
 
-def take_consent(context: Context, tx: Transaction, message: Message, *, is_trusted: bool) -> None:
+def take_consent(
+    context: Context, tx: Transaction, message: DeviceMessage, *, is_trusted: bool
+) -> None:
     """Note what a message grants or takes back, if it does.
 
     Args:

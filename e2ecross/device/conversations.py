@@ -31,7 +31,7 @@ from e2ecross.state.conversations import (
 )
 from e2ecross.state.delivered import was_read_before
 from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
-from e2ecross.state.message import Message
+from e2ecross.state.message import DeviceMessage
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, forget_lane, put_control
@@ -232,11 +232,13 @@ class Admitted(NamedTuple):
         conversation: how it stands with its sender; None of a copy from another own device.
     """
 
-    message: Message
+    message: DeviceMessage
     conversation: ConversationRecord | None
 
 
-def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted | None:
+def admit(
+    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
+) -> Admitted | None:
     """Return a message, which has just been received, as it is handed over.
 
     Args:
@@ -282,7 +284,9 @@ def _note_opened(
         note_opened(tx, user, message_ids, now_ms)
 
 
-def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted:
+def admit_in_group(
+    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
+) -> Admitted:
     """Return a message into a group, which has just been received, as it is handed over.
 
     Args:
@@ -305,7 +309,7 @@ def is_heard(context: Context, tx: Transaction, user: UserId) -> bool:
     return known.state != ContactState.BLOCKED
 
 
-def without_what_is_over(context: Context, message: Message, now_ms: int) -> Message:
+def without_what_is_over(context: Context, message: DeviceMessage, now_ms: int) -> DeviceMessage:
     """Return a message without its content, if its time is over or it was to be viewed once.
 
     The latter of what the own user has sent from another device.
@@ -352,14 +356,16 @@ def note_typing(
         context.live.typing[sender, group] = notice
 
 
-def _as_shown(context: Context, tx: Transaction, message: Message, now_ms: int) -> Message:
+def _as_shown(
+    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
+) -> DeviceMessage:
     """Return a message without its content where there is nothing to be looked at any more."""
     if _was_opened(context, tx, message, now_ms):
         message = replace(message, content=None, expired=True)
     return without_what_is_over(context, message, now_ms)
 
 
-def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int) -> bool:
+def _was_opened(context: Context, tx: Transaction, message: DeviceMessage, now_ms: int) -> bool:
     """Tell whether another own device has opened what may be looked at once, before it came."""
     frame = frame_of(message.content)
     names = (message.sender, message.message_id, now_ms)

@@ -72,7 +72,7 @@ from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     EncodedContent,
     PayloadContent,
     Resent,
@@ -255,7 +255,7 @@ class Copying:
         ids: CopyIds,
         message: Composed,
         *,
-        kept: Content | EncodedContent | None,
+        kept: AnyContent | EncodedContent | None,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before.
 
@@ -310,8 +310,8 @@ class Copying:
         return Posted(conversation, devices, tuple(copies), is_new, expired, seqs, message)
 
     def _forms(
-        self, peer: CopyAccount, recipients: Sequence[Address], content: Content
-    ) -> dict[Address, Content]:
+        self, peer: CopyAccount, recipients: Sequence[Address], content: AnyContent
+    ) -> dict[Address, AnyContent]:
         """Return what each device of the recipient gets; one that gets nothing is not there."""
         if peer.user == self._own.user:
             return dict.fromkeys(recipients, content)
@@ -348,7 +348,7 @@ class Copying:
         return replace(waiting, consent=consent) if consent else waiting
 
     def _parts(
-        self, peer: CopyAccount, ids: CopyIds, content: Content, sent_at_ms: int
+        self, peer: CopyAccount, ids: CopyIds, content: AnyContent, sent_at_ms: int
     ) -> tuple[_Part, _Part]:
         """Return what is in copies for devices of the recipient and for others of the own account.
 

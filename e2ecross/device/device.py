@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Iterable
 
-from e2ecross.address import Address
+from e2ecross.address import Address, Recipient
 from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
@@ -24,14 +24,14 @@ from e2ecross.device.upkeep_calls import UpkeepCalls
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.context import Clock, Context, system_clock
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import SessionInfo
 from e2ecross.state.trust import RemoteIdentity
 from e2ecross.state.witness import Witness
 from e2ecross.stores.base import Store
 from e2ecross.wire.bundle import PreKeyBundle
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import AnyContent
 from e2ecross.wire.envelope import Envelope, MessageKind
 
 __all__ = ["Device", "context_of"]
@@ -226,7 +226,7 @@ class Device(RawGroupCalls, UpkeepCalls):
     # --- Messages ---------------------------------------------------------------------------
 
     def encrypt(
-        self, address: Address, content: Content, *, message_id: bytes | None = None
+        self, address: Address, content: AnyContent, *, message_id: bytes | None = None
     ) -> Envelope:
         """Encrypt content for a device. The session is saved before this returns.
 
@@ -242,7 +242,7 @@ class Device(RawGroupCalls, UpkeepCalls):
         """
         return messages.encrypt(self._context, address, content, message_id)
 
-    def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
+    def decrypt(self, envelope: Envelope | bytes) -> DeviceMessage | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
         What goes in a frame is `Framed`; what the sender's `Client` asks is a `ControlMessage`.
@@ -253,7 +253,7 @@ class Device(RawGroupCalls, UpkeepCalls):
         return messages.decrypt(self._context, envelope)
 
     def encrypt_many(
-        self, addresses: Iterable[Address], content: Content, *, progress: Progress | None = None
+        self, addresses: Iterable[Address], content: AnyContent, *, progress: Progress | None = None
     ) -> list[Envelope | LocalError | RecordCorrupted]:
         """Encrypt the same content for many devices, each under a message id of its own.
 
@@ -275,7 +275,7 @@ class Device(RawGroupCalls, UpkeepCalls):
 
     def decrypt_many(
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
-    ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+    ) -> list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
 
         One transaction; in a store with stripes one for each, as in `encrypt_many`.
@@ -318,18 +318,18 @@ class Device(RawGroupCalls, UpkeepCalls):
 
     # --- The identities of others -----------------------------------------------------------
 
-    def remote_identity(self, address: Address) -> RemoteIdentity | None:
-        """Return the keys known of an address, or of its account if that has a list; or None."""
+    def remote_identity(self, address: Recipient) -> RemoteIdentity | None:
+        """Return the keys known of a user, such as "instagram:budi", or of an address; or None."""
         return trusting.read_identity(self._context, address)
 
-    def accept_identity(self, address: Address, identity_key: bytes) -> None:
+    def accept_identity(self, address: Recipient, identity_key: bytes) -> None:
         """Accept a changed identity key, the one that `UntrustedIdentity` has named.
 
         Sessions of another identity only read from now on. What waited goes with the next call of
         any `Client`.
 
         Args:
-            address: whose key; any of an account that has a list of its devices.
+            address: whose key: a user, which stands for device 1, or any address of the account.
             identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
                 otherwise (a bundle was refused) the key that may be used from now on.
 
@@ -339,14 +339,14 @@ class Device(RawGroupCalls, UpkeepCalls):
         """
         trusting.accept_identity(self._context, address, identity_key)
 
-    def reject_identity(self, address: Address, identity_key: bytes) -> None:
+    def reject_identity(self, address: Recipient, identity_key: bytes) -> None:
         """Stay with the accepted identity key, and forget another one that was seen.
 
         For users who know that their contact has not changed. What waited for the decision is given
         up; the app is told (`Notice`).
 
         Args:
-            address: whose key.
+            address: whose key; see `accept_identity`.
             identity_key: exactly the key that waits to be accepted, 33 bytes; no other will do.
 
         Raises:
@@ -354,11 +354,11 @@ class Device(RawGroupCalls, UpkeepCalls):
         """
         trusting.reject_identity(self._context, address, identity_key)
 
-    def mark_verified(self, address: Address, identity_key: bytes) -> None:
-        """Note that the user has compared the safety number with this address.
+    def mark_verified(self, address: Recipient, identity_key: bytes) -> None:
+        """Note that the user has compared the safety number with somebody.
 
         Args:
-            address: whose safety number.
+            address: with whom; see `accept_identity`.
             identity_key: the accepted key that was compared, 33 bytes.
 
         Raises:
@@ -366,14 +366,14 @@ class Device(RawGroupCalls, UpkeepCalls):
         """
         trusting.mark_verified(self._context, address, identity_key)
 
-    def safety_number(self, address: Address) -> SafetyNumber:
+    def safety_number(self, address: Recipient) -> SafetyNumber:
         """Compute the safety number of this device's user and another.
 
         While a changed identity key waits to be accepted, the number is that of the new key: it
         is what the two users have to compare.
 
         Raises:
-            NoSession: the address's identity key is not known yet.
+            NoSession: the other's identity key is not known yet.
         """
         return trusting.make_number(self._context, address)
 

@@ -24,7 +24,7 @@ from e2ecross.device.hints import note_hints
 from e2ecross.device.self_sync import note_seen
 from e2ecross.state.context import Context
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, GroupCommits, is_of_users
+from e2ecross.wire.content import AnyContent, GroupCommits, is_of_users
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.sender_key_message import SenderKeyMessage
 
@@ -57,7 +57,7 @@ def take_in_group(
 
 
 def _take_message(
-    context: Context, tx: Transaction, opened: OpenedGroupMessage, content: Content, now_ms: int
+    context: Context, tx: Transaction, opened: OpenedGroupMessage, content: AnyContent, now_ms: int
 ) -> Judged | None:
     payload = opened.payload
     sender, group = payload.sender, payload.destination.group_id

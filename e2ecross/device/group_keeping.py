@@ -21,7 +21,7 @@ from e2ecross.state.groups import put_group
 from e2ecross.state.inbox import put_message
 from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Consent, Content, Receipt
+from e2ecross.wire.content import AnyContent, Consent, Receipt
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.group_records import GroupRecord
 
@@ -35,7 +35,7 @@ def keep_group_message(
     group: GroupId,
     message_id: bytes,
     sent_at_ms: int,
-    content: Content,
+    content: AnyContent,
     record: GroupRecord,
     judged: Judged,
     now_ms: int,

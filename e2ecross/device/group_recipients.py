@@ -35,7 +35,7 @@ from e2ecross.state.trust import find_identity_record
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability
-from e2ecross.wire.content import Content, Framed
+from e2ecross.wire.content import AnyContent, Framed
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.group import MemberId
 from e2ecross.wire.limits import MAX_GROUP_MEMBERS
@@ -157,7 +157,7 @@ def plan_content(
 
 
 def who_obeys(
-    context: Context, tx: Transaction, content: Content, devices: Iterable[Address]
+    context: Context, tx: Transaction, content: AnyContent, devices: Iterable[Address]
 ) -> list[Address]:
     """Return which devices may have a message: own ones, and who obeys what protects somebody.
 

@@ -116,8 +116,7 @@ class HeldIntake:
         try:
             return self._take_in_alone(arrived)
         except RecordCorrupted:
-            envelope = arrived.envelope
-            if envelope is None or not repair_sessions(self.context, envelope.sender):
+            if arrived.sender is None or not repair_sessions(self.context, arrived.sender):
                 raise
             return self._take_in_alone(arrived)
 
@@ -176,7 +175,7 @@ class HeldIntake:
     ) -> list[int]:
         """Take in an envelope, or what it gave before; returns the number of a new item."""
         number, data = arrived.number, arrived.data
-        if arrived.sender in taken.busy:
+        if arrived.sender is not None and arrived.sender.user_id in taken.busy:
             taken.left += 1
             return []
         known = None if are_new else find_arrival(tx, number, data)
@@ -198,7 +197,7 @@ class HeldIntake:
         elif number_in(self.stripe, item) not in self.handed:
             taken.left += 1
             if arrived.sender is not None:
-                taken.busy.add(arrived.sender)
+                taken.busy.add(arrived.sender.user_id)
 
 
 def _note(item: int, arrived: Arrived, taken: Taken) -> list[int]:

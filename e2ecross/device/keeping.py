@@ -24,7 +24,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.conversations import is_blocked
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.inbox import note_arrival, put_failure, put_message, put_notice
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.transactions import peer_view
 from e2ecross.state.trust import require_identity
@@ -113,7 +113,9 @@ def _keep(
     return item
 
 
-def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted | None:
+def _admit(
+    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
+) -> Admitted | None:
     """Return a message as it is kept for the app, if it is to be handed over."""
     admitted = admit(context, tx, message, now_ms)
     if message.own_copy:

@@ -31,10 +31,10 @@ from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.state import session_store
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.wire.bundle import PreKeyBundle
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import AnyContent
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES
 
@@ -83,7 +83,7 @@ def start_session(context: Context, bundle: PreKeyBundle) -> None:
 
 
 def encrypt(
-    context: Context, address: Address, content: Content, message_id: bytes | None
+    context: Context, address: Address, content: AnyContent, message_id: bytes | None
 ) -> Envelope:
     """See `Device.encrypt`."""
     require_content(content)
@@ -94,7 +94,7 @@ def encrypt(
         return encrypt_content(context, tx, address, content, message_id, context.clock())
 
 
-def decrypt(context: Context, envelope: Envelope | bytes) -> Message | ControlMessage:
+def decrypt(context: Context, envelope: Envelope | bytes) -> DeviceMessage | ControlMessage:
     """See `Device.decrypt`."""
     if isinstance(envelope, bytes):
         envelope = Envelope.decode(envelope)

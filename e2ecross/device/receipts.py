@@ -28,7 +28,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.inbox_message import is_unsupported
-from e2ecross.state.message import Message
+from e2ecross.state.message import DeviceMessage, Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.receipts import (
     DueReceipt,
@@ -43,7 +43,7 @@ from e2ecross.state.transactions import own_view, some_stripes, stripe_transacti
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
-from e2ecross.wire.content import Bytes, Content, Framed, Media, Options, Receipt, Text, Typing
+from e2ecross.wire.content import AnyContent, Bytes, Framed, Media, Options, Receipt, Text, Typing
 from e2ecross.wire.content.receipt import MAX_RECEIPT_IDS
 from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.device_list import PRIMARY
@@ -132,7 +132,7 @@ def _wants_read(context: Context, tx: Transaction, message: Message) -> bool:
 
 
 def _may_be_told(
-    context: Context, tx: Transaction, message: Message, conversation: ConversationRecord
+    context: Context, tx: Transaction, message: DeviceMessage, conversation: ConversationRecord
 ) -> bool:
     """Whether the user lets the sender of a message hear what becomes of it."""
     if conversation.no_receipts or conversation.state == ContactState.BLOCKED:
@@ -143,7 +143,7 @@ def _may_be_told(
 
 
 def note_sent_elsewhere(
-    tx: Transaction, user: UserId, content: Content | None, now_ms: int
+    tx: Transaction, user: UserId, content: AnyContent | None, now_ms: int
 ) -> None:
     """Note that another own device has sent a receipt to an account."""
     if isinstance(content, Receipt):
@@ -153,7 +153,7 @@ def note_sent_elsewhere(
 
 
 def _note(
-    context: Context, tx: Transaction, messages: Iterable[Message], what: int, now_ms: int
+    context: Context, tx: Transaction, messages: Iterable[DeviceMessage], what: int, now_ms: int
 ) -> None:
     found = []
     for message in messages:

@@ -24,7 +24,7 @@ from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_start import prekeys_named
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import count_operation
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage, Message
 from e2ecross.state.prekey_store import (
     delete_kyber_prekey,
     delete_one_time_prekey,
@@ -199,7 +199,7 @@ def decrypt_envelope(
     )
 
 
-def message_from(received: Received) -> Message | ControlMessage:
+def message_from(received: Received) -> DeviceMessage | ControlMessage:
     """Return what was received; of a copy that was sent again, what the first one held."""
     payload = received.payload
     message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content

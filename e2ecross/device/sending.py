@@ -35,7 +35,7 @@ from e2ecross.state.trust import (
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     DeviceHints,
     Payload,
     PayloadContent,
@@ -58,7 +58,7 @@ __all__ = [
     "require_other_device",
 ]
 
-_CONTENT: Final = get_args(Content)
+_CONTENT: Final = get_args(AnyContent)
 
 
 class Saying(NamedTuple):

@@ -7,11 +7,12 @@ Rules:
   account's.
 """
 
-from e2ecross.address import Address
-from e2ecross.arguments import require_bytes, require_type
+from e2ecross.address import Address, Recipient
+from e2ecross.arguments import require_bytes
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.device.accepting import follow_identity, forget_unlisted, stands_for
 from e2ecross.device.deciding import decision_transaction
+from e2ecross.device.recipient import recipient_address
 from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
@@ -32,16 +33,16 @@ __all__ = [
 ]
 
 
-def read_identity(context: Context, address: Address) -> trust.RemoteIdentity | None:
+def read_identity(context: Context, user: Recipient) -> trust.RemoteIdentity | None:
     """See `Device.remote_identity`."""
-    require_type("address", address, Address)
+    address = recipient_address(user, "address")
     with peer_transaction(context, address.user_id) as tx:
         return trust.find_identity(tx, primary_of(tx, address))
 
 
-def accept_identity(context: Context, address: Address, identity_key: bytes) -> None:
+def accept_identity(context: Context, user: Recipient, identity_key: bytes) -> None:
     """See `Device.accept_identity`."""
-    _require(address, identity_key)
+    address = _checked(user, identity_key)
     try:
         key = decode_public_key(identity_key)
     except InvalidKey as error:
@@ -54,9 +55,9 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
         put_pin(context, tx, trusted)
 
 
-def reject_identity(context: Context, address: Address, identity_key: bytes) -> None:
+def reject_identity(context: Context, user: Recipient, identity_key: bytes) -> None:
     """See `Device.reject_identity`."""
-    _require(address, identity_key)
+    address = _checked(user, identity_key)
     with peer_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         waits = [drop_waiting(context, tx, device, identity_key) for device in stands_for(trusted)]
@@ -66,18 +67,18 @@ def reject_identity(context: Context, address: Address, identity_key: bytes) -> 
             forget_unlisted(context, tx, trusted.user_id)
 
 
-def mark_verified(context: Context, address: Address, identity_key: bytes) -> None:
+def mark_verified(context: Context, user: Recipient, identity_key: bytes) -> None:
     """See `Device.mark_verified`."""
-    _require(address, identity_key)
+    address = _checked(user, identity_key)
     with decision_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         trust.mark_verified(tx, trusted, identity_key)
         put_pin(context, tx, trusted)
 
 
-def make_number(context: Context, address: Address) -> SafetyNumber:
+def make_number(context: Context, user: Recipient) -> SafetyNumber:
     """See `Device.safety_number`."""
-    require_type("address", address, Address)
+    address = recipient_address(user, "address")
     with peer_transaction(context, address.user_id) as tx:
         identity = trust.require_identity(tx, primary_of(tx, address))
     return make_safety_number(
@@ -101,6 +102,7 @@ def _require_not_own_account(
         )
 
 
-def _require(address: object, identity_key: object) -> None:
-    require_type("address", address, Address)
+def _checked(user: Recipient, identity_key: object) -> Address:
+    address = recipient_address(user, "address")
     require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
+    return address

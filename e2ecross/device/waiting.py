@@ -57,7 +57,7 @@ from e2ecross.state.trust import (
     require_accepted_account,
 )
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, Resent
+from e2ecross.wire.content import AnyContent, Resent
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.group import GroupId
 
@@ -290,7 +290,7 @@ def encrypt_waiting(
                 give_up(context, tx, waiting, UntrustedIdentity.code)
                 return None
             is_own = address.user_id == context.address.user_id
-            form: Content | None = kept.content
+            form: AnyContent | None = kept.content
             if not is_own:
                 account = find_account(tx, address.user_id)
                 form = forms_for(kept.content, account, [address]).get(address)

@@ -3,6 +3,6 @@
 
 from e2ecross.relay.folder_blobs import FolderBlobs
 from e2ecross.relay.limits import RelayLimits
-from e2ecross.relay.relay import Relay
+from e2ecross.relay.relay import Bell, Relay
 
-__all__ = ["FolderBlobs", "Relay", "RelayLimits"]
+__all__ = ["Bell", "FolderBlobs", "Relay", "RelayLimits"]

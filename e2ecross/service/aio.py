@@ -20,11 +20,11 @@ from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from e2ecross.address import Recipient
 from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.client.client import Client
 from e2ecross.client.groups import Group
 from e2ecross.client.handing_out import HandingOut
-from e2ecross.client.sent import Recipient
 from e2ecross.errors import BackendError, InvalidArgument, NotRegistered, StoreError
 from e2ecross.service.async_group import AsyncGroup
 from e2ecross.state.inbox import InboxItem

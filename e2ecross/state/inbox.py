@@ -28,7 +28,7 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context
 from e2ecross.state.inbox_erasure import note_erasable
 from e2ecross.state.inbox_message import frame_of, message_from_record, message_to_record
-from e2ecross.state.message import FailedMessage, Message
+from e2ecross.state.message import DeviceMessage, FailedMessage, Message
 from e2ecross.state.notice import (
     Notice,
     NoticeKind,
@@ -89,7 +89,7 @@ NOT_OF_THIS_INBOX: Final = "items must be of this device: one was received by an
 
 
 def put_message(
-    context: Context, tx: Transaction, message: Message, hold: InboxHold = NOT_HELD
+    context: Context, tx: Transaction, message: DeviceMessage, hold: InboxHold = NOT_HELD
 ) -> int:
     """Keep a decrypted message, its content as it travelled, until it is confirmed.
 

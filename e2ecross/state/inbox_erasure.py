@@ -13,7 +13,7 @@ from typing import Final
 from e2ecross.address import Address
 from e2ecross.state.context import address_key
 from e2ecross.state.inbox_message import end_of
-from e2ecross.state.message import Message
+from e2ecross.state.message import DeviceMessage, Message
 from e2ecross.state.queue import NUMBER_BYTES, number_row
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Frame, Framed
@@ -28,7 +28,9 @@ ONCE: Final = b"once"
 of this table stand as they are in a sealed store. Record: the number."""
 
 
-def note_erasable(tx: Transaction, message: Message, frame: Frame | Framed, number: int) -> None:
+def note_erasable(
+    tx: Transaction, message: DeviceMessage, frame: Frame | Framed, number: int
+) -> None:
     """Note that an item holds what is to be gone, if its frame says so."""
     end_ms = end_of(message.sent_at_ms, frame.expiry, own_copy=message.own_copy)
     if end_ms is not None:

@@ -13,11 +13,12 @@ from typing import Final
 from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
-from e2ecross.state.message import Message
+from e2ecross.state.message import DeviceMessage, Message
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
+    AnyContent,
     Content,
     Expiry,
     Frame,
@@ -47,19 +48,19 @@ _POST_KIND: Final = 3
 _NO_KEY: Final = bytes(32)
 
 
-def addressee_of(own: UserId, message: Message) -> UserId | GroupId:
+def addressee_of(own: UserId, message: DeviceMessage) -> UserId | GroupId:
     """Return the group of a message, or the account that it is for: the own one is one end."""
     return message.group or (message.peer if message.sender.user_id == own else own)
 
 
-def frame_of(content: Content | None) -> Frame | Framed | None:
+def frame_of(content: AnyContent | None) -> Frame | Framed | None:
     """Return what is around a content, whether its kind is known or not; None if nothing is."""
     if isinstance(content, UnsupportedContent):
         return content.frame
     return content if isinstance(content, Framed) else None
 
 
-def is_unsupported(content: Content, capabilities: frozenset[int]) -> bool:
+def is_unsupported(content: AnyContent, capabilities: frozenset[int]) -> bool:
     """Tell whether a content, as it travelled, is none that an app with those ids is shown."""
     if not isinstance(content, Framed):
         return isinstance(content, UnsupportedContent)
@@ -83,7 +84,7 @@ def end_of(sent_at_ms: int, expiry: Expiry | None, *, own_copy: bool) -> int | N
     return sent_at_ms + 1000 * expiry.seconds + _GRACE_MS
 
 
-def message_to_record(message: Message) -> InboxMessage:
+def message_to_record(message: DeviceMessage) -> InboxMessage:
     """Return what is kept of a message, of which the content is as it travelled."""
     kind, body, digest = 0, b"", b""
     if message.content is not None:
@@ -159,14 +160,14 @@ def _is_over(context: Context, record: InboxMessage, frame: Frame | Framed) -> b
     return end_ms is not None and end_ms < context.clock()
 
 
-def _decode(record: InboxMessage) -> Content:
+def _decode(record: InboxMessage) -> AnyContent:
     content = decode_content(record.content_kind, record.content_body)
     if not is_of_users(content):
         raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
     return content
 
 
-def _of_stranger(content: Content, sender: UserId) -> Content:
+def _of_stranger(content: AnyContent, sender: UserId) -> AnyContent:
     """Mark a file as one that is not fetched before its sender is accepted.
 
     Of what another own device has shared it is not known whether they were then.
@@ -177,7 +178,7 @@ def _of_stranger(content: Content, sender: UserId) -> Content:
     return replace(content, content=replace(content.content, attachment=attachment))
 
 
-def _show(content: Content, capabilities: frozenset[int]) -> Content:
+def _show(content: AnyContent, capabilities: frozenset[int]) -> Content:
     if not isinstance(content, Framed):
         return content
     if is_unsupported(content, capabilities):

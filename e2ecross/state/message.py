@@ -2,11 +2,13 @@
 """What a receiver hands to the app."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic
 
 from e2ecross.address import Address, UserId
 from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.content import (
+    AnyContent,
     Bytes,
     Content,
     ControlContent,
@@ -19,11 +21,20 @@ from e2ecross.wire.content import (
 )
 from e2ecross.wire.group import GroupId
 
-__all__ = ["ControlMessage", "FailedMessage", "Message"]
+__all__ = ["ControlMessage", "DeviceMessage", "FailedMessage", "Message"]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # known to type checkers, and not installed
+
+    C = TypeVar("C", bound=AnyContent, default=Content, covariant=True)
+else:
+    from typing import TypeVar
+
+    C = TypeVar("C", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Generic[C]):
     """A message that was authenticated and decrypted.
 
     Attributes:
@@ -33,7 +44,8 @@ class Message:
         content: what the user sent; None where nothing is left of it (`expired`, or what the own
             user has sent from another device to be viewed once). Out of a `Client` it is the
             content itself, also of what came in a frame; what the app did not announce
-            (`Policy.capabilities`) is `UnsupportedContent`.
+            (`Policy.capabilities`) is `UnsupportedContent`. From `Device.decrypt`, which gives
+            `Message[AnyContent]`, what goes in a frame is `Framed`.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -60,7 +72,7 @@ class Message:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content | None
+    content: C | None
     identity_changed: bool
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
@@ -83,6 +95,11 @@ class Message:
         """Whether its content may be sent on to somebody else."""
         may_stay = self.expiry is None and not self.view_once
         return may_stay and isinstance(self.content, Text | Bytes | Media | Options)
+
+
+DeviceMessage = Message[AnyContent]
+"""A message as a device opens it, with the frame of its content; a `Client` hands over what is in
+the frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ Source: docs/wire-format.md, digests.
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.commitment_kdf import MessagePlace, commit
 from e2ecross.wire.content import (
+    AnyContent,
     Bytes,
-    Content,
     Expiry,
     Framed,
     MessageRef,
@@ -27,7 +27,7 @@ __all__ = ["expiry_of", "ref_of"]
 
 
 def ref_of(
-    sender: Address, to: UserId | GroupId, message_id: bytes, sent_at_ms: int, content: Content
+    sender: Address, to: UserId | GroupId, message_id: bytes, sent_at_ms: int, content: AnyContent
 ) -> MessageRef | None:
     """Return the reference to a message.
 
@@ -51,7 +51,7 @@ def ref_of(
     return MessageRef(author, message_id, commit(key, place, kind, body), expiry_of(content))
 
 
-def expiry_of(content: Content) -> Expiry | None:
+def expiry_of(content: AnyContent) -> Expiry | None:
     """Return when a message is to be gone, by its frame; None without one."""
     if isinstance(content, Framed):
         return content.expiry

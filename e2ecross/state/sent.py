@@ -27,7 +27,7 @@ from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     EncodedContent,
     decode_content,
     encode_content,
@@ -102,7 +102,7 @@ class KeptMessage(Secret):
     message_id: bytes
     copy_id: bytes
     sent_at_ms: int
-    content: Content
+    content: AnyContent
     resends: int
     identity_key: bytes
 
@@ -113,7 +113,7 @@ def keep_copies(
     account: UserId,
     message_id: bytes,
     own_copies_id: bytes,
-    content: Content | EncodedContent | None,
+    content: AnyContent | EncodedContent | None,
     copies: Sequence[Address],
     sent_at_ms: int,
     now_ms: int,
@@ -195,7 +195,7 @@ def find_kept(
 
 def find_content(
     tx: Transaction, policy: Policy, account: UserId, message_id: bytes, now_ms: int
-) -> tuple[int, Content] | None:
+) -> tuple[int, AnyContent] | None:
     """Return when a message (16 bytes of id) was first sent in a conversation, and its content.
 
     None: it is not kept, or its time is over.
@@ -325,7 +325,7 @@ def _content_row(account: UserId, message_id: bytes) -> bytes:
     return user_key(account) + _NO_DEVICE + message_id
 
 
-def end_of_sent(content: Content, sent_at_ms: int) -> int | None:
+def end_of_sent(content: AnyContent, sent_at_ms: int) -> int | None:
     """When what was sent at a time is to be gone at the sender, milliseconds since 1970."""
     expiry = expiry_of(content)
     return None if expiry is None else sent_at_ms + expiry.seconds * 1000

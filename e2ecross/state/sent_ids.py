@@ -25,7 +25,7 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import address_key
 from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, EncodedContent, encode_content
+from e2ecross.wire.content import AnyContent, EncodedContent, encode_content
 from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord
 
 __all__ = [
@@ -63,7 +63,7 @@ def keep_id(
     tx: Transaction,
     conversation: Address,
     message_id: bytes,
-    content: Content | EncodedContent,
+    content: AnyContent | EncodedContent,
     copies: Iterable[Address],
     own_copies_id: bytes,
     now_ms: int,
@@ -89,7 +89,7 @@ def was_sent(
     tx: Transaction,
     conversation: Address,
     message_id: bytes,
-    content: Content | EncodedContent,
+    content: AnyContent | EncodedContent,
     now_ms: int,
 ) -> bool:
     """Tell whether content was sent, or promised, in a conversation under this id (16 bytes).
@@ -221,7 +221,7 @@ def date_ids(tx: Transaction, now_ms: int) -> None:
     IDS.date(tx, now_ms)
 
 
-def _digest(content: Content | EncodedContent) -> bytes:
+def _digest(content: AnyContent | EncodedContent) -> bytes:
     kind, body = encode_content(content)
     return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 

@@ -19,7 +19,7 @@ from e2ecross.state.sent import GROUP_MARK, end_of_sent, note_end, sent_shelf
 from e2ecross.state.sent_ids import IDS, IN_GROUPS
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     EncodedContent,
     decode_content,
     encode_content,
@@ -52,7 +52,7 @@ class KeptGroupMessage(Secret):
     message_id: bytes
     destination: GroupDestination
     sent_at_ms: int
-    content: Content
+    content: AnyContent
 
 
 def keep_sent_to_group(
@@ -60,7 +60,7 @@ def keep_sent_to_group(
     policy: Policy,
     destination: GroupDestination,
     message_id: bytes,
-    content: Content,
+    content: AnyContent,
     sent_at_ms: int,
     now_ms: int,
 ) -> None:

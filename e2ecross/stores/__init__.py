@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from e2ecross.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from e2ecross.stores.base import Store, Table, Transaction
+    from e2ecross.stores.base import Codec, Store, Table, Transaction
     from e2ecross.stores.memory import MemoryStore
     from e2ecross.stores.postgres import PostgresStore
     from e2ecross.stores.sealing_header import PassphraseCost
     from e2ecross.stores.sqlite import SQLiteStore
 
 __all__ = [
+    "Codec",
     "MemoryStore",
     "PassphraseCost",
     "PostgresStore",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Codec": "e2ecross.stores.base",
     "MemoryStore": "e2ecross.stores.memory",
     "PassphraseCost": "e2ecross.stores.sealing_header",
     "SQLiteStore": "e2ecross.stores.sqlite",

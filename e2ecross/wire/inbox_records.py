@@ -225,6 +225,9 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
     kind = fields.WhichOneof("item")
     if fields.message_id:
         check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
+    is_foreign = kind == "notice" and (sender is not None or bool(fields.message_id))
+    if fields.item_number or is_foreign:
+        raise RecordCorrupted(f"{what} holds what is of another: the store is damaged")
     if kind == "notice":
         return _decode_notice(fields.notice, what)
     if kind == "failure":
@@ -292,6 +295,9 @@ def decode_arrival(data: bytes) -> ArrivalRecord:
     what = "a record of an envelope"
     fields = decode_record(storage_pb2.InboxRecord, data, what)
     check_lengths(what, (fields.envelope_hash, _HASH_BYTES))
+    is_of_item = fields.message_id or fields.backend_number or fields.held_until_ms
+    if is_of_item or fields.HasField("sender"):
+        raise RecordCorrupted(f"{what} holds what is of an item: the store is damaged")
     return ArrivalRecord(fields.envelope_hash, fields.item_number)
 
 

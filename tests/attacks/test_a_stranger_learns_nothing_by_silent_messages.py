@@ -8,7 +8,17 @@ there are.
 
 import pytest
 
-from e2ecross import Client, Content, Envelope, Message, MessageRef, Policy, Reaction, Receipt, Text
+from e2ecross import (
+    AnyContent,
+    Client,
+    Envelope,
+    Message,
+    MessageRef,
+    Policy,
+    Reaction,
+    Receipt,
+    Text,
+)
 from e2ecross.stores import Table
 from e2ecross.wire.content import Delete, Edit, Framed, Typing
 from tests.client.conversation import store_of, waiting
@@ -19,9 +29,9 @@ ALL = frozenset((10, *range(13, 21), 32, 33))
 _REF = MessageRef(ANA.user_id, bytes(16), bytes(32))
 
 
-def _probe(number: int) -> Content | Typing:
+def _probe(number: int) -> AnyContent | Typing:
     key, message_id = number.to_bytes(32), number.to_bytes(16)
-    probes: list[Content | Typing] = [
+    probes: list[AnyContent | Typing] = [
         Framed(Reaction(MessageRef(ANA.user_id, message_id, key), 1, "x"), key),
         Framed(Edit(_REF, number + 1, "x"), key),
         Framed(Delete(_REF), key),

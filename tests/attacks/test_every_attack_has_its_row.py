@@ -1,21 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/security-model.md names each file of this folder once; each file says what it promises."""
+"""docs/threat-model.md has each file of this folder in one row; each file says what it promises."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.support.documents import ROOT, section, table
+from tests.support.documents import ROOT, headings, section, table
 
 FILES = sorted(set(Path(__file__).parent.glob("test_*.py")) - {Path(__file__)})
-SECURITY_MODEL = ROOT / "docs" / "security-model.md"
+THREAT_MODEL = ROOT / "docs" / "threat-model.md"
+PROMISES = "The promises of the README"
+ATTACKERS = headings(THREAT_MODEL)[2:-1]
+
+rows = [row for attacker in ATTACKERS for row in table(section(THREAT_MODEL, attacker))]
+promises = table(section(THREAT_MODEL, PROMISES))
 
 
-def test_the_table_has_every_file_once() -> None:
-    rows = table(section(SECURITY_MODEL, "Where each promise is tested"))
-    assert all(promise for promise, _ in rows)
-    assert sorted(file.strip("`") for _, file in rows) == [path.name for path in FILES]
+def named(cell: str) -> list[str]:
+    """The tests in a cell, by their paths from the root."""
+    found = re.findall(r"`([\w/.:-]+)`", cell)
+    return [test if "/" in test else f"tests/attacks/{test}" for test in found]
+
+
+def test_the_tables_have_every_file_once() -> None:
+    assert all(promise for promise, _, _ in rows)
+    here = [test for _, _, tests in rows for test in named(tests) if "/attacks/" in test]
+    assert sorted(here) == [path.relative_to(ROOT).as_posix() for path in FILES]
+
+
+def test_every_test_that_is_named_exists() -> None:
+    for promise, *_, tests in [*promises, *rows]:
+        assert named(tests), promise
+        for test in named(tests):
+            path, _, function = test.partition("::")
+            tree = ast.parse(ROOT.joinpath(path).read_text("utf-8"))
+            known = {getattr(node, "name", getattr(node, "id", "")) for node in ast.walk(tree)}
+            assert function in known or not function, test
+            assert any(name.startswith(("test_", "Test")) for name in known), test
+
+
+def test_the_promises_are_those_of_the_readme() -> None:
+    both = table(section(ROOT / "README.md", "What it promises, and what not"))
+    assert [promise for promise, _ in promises] == [promise for promise, _ in both[: len(promises)]]
+    assert both[len(promises)][0] == "Hidden metadata."  # the first that is not promised
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -168,12 +168,11 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # A switch and some bytes; capabilities are in no message.
     "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
-    "format-account": frozenset({"format-queue", "format-stranger"}),
+    "format-account": frozenset({"format-stranger"}),
     "format-consent": frozenset({"format-stranger"}),
-    "format-queue": frozenset({"format-stranger"}),
     "format-conversation": frozenset({"format-retry", "format-stranger"}),
     "format-stranger": frozenset({"format-conversation", "format-retry"}),
-    "format-stripe": _ONE_NUMBER,
+    "format-stripe": frozenset({"format-end-of-a-blob", "format-stranger"}),
     "format-push": _ONE_NUMBER - {"format-push"},
     "format-row": _ONE_NUMBER - {"format-row"},
     "format-changes": _ONE_NUMBER - {"format-changes"},
@@ -195,8 +194,6 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
 _TAKEN_AT_REST: Final = frozenset(
     {
         ("remote_identities", "session_records"),
-        ("changes", "stripe"),
-        ("stripe", "changes"),
         ("upkeep", "changes"),
         ("upkeep", "stripe"),
     }
@@ -712,7 +709,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
 
 # A row that says only that it is there: a message that was received.
 _ONLY_THERE: Final = "delivered"
-_NUMBERS: Final = ("changes", "retries", "row", "stripe")
+_NUMBERS: Final = ("changes", "retries", "row")
 _CLIENT_KINDS: Final = (
     "account",
     "budget",
@@ -737,13 +734,12 @@ _CLIENT_KINDS: Final = (
 _COUNTERS: Final = frozenset(
     {
         *permutations(_NUMBERS, 2),
-        *((kind, of) for kind in ("budget", "upkeep") for of in _NUMBERS),
-        ("budget", "own account"),
+        *((kind, of) for kind in ("budget", "upkeep") for of in (*_NUMBERS, "stripe")),
         ("account", _ONLY_THERE),
         ("budget", "own account"),
+        ("stripe", "budget"),
         ("upkeep", "own account"),
         ("upkeep", "budget"),
-        ("upkeep", "own account"),
         *((kind, "conversations") for kind in ("budget", *_NUMBERS, "upkeep")),
         *((kind, _ONLY_THERE) for kind in ("budget", *_NUMBERS, "shelf", "upkeep")),
     }

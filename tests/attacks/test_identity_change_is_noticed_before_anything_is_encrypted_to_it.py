@@ -380,6 +380,7 @@ def test_every_way_out_was_tried() -> None:
         "registration_id",
         "reject_identity",
         "remote_identity",
+        "restore_stripes",
         "safety_number",
         "session_info",
         "start_session",

@@ -13,7 +13,7 @@ import pytest
 from e2ecross.errors import DecodeError
 from e2ecross.wire.content import (
     Answer,
-    Content,
+    AnyContent,
     Edit,
     EncodedContent,
     Expiry,
@@ -42,7 +42,7 @@ REFUSED = [EncodedContent(each["kind"], unhex(each["body"])) for each in vectors
 FRAMED_KINDS, RECEIPT_KIND = (3, 4, 5, 6, 7, 16), 8
 THUMBNAIL = b"\xff\xd8\xff".ljust(24_576, b"\x00")
 MENTIONS = tuple(Mention(place, 1, BUDI.user_id) for place in range(64))
-AT_THE_LIMIT: tuple[Content, ...] = (
+AT_THE_LIMIT: tuple[AnyContent, ...] = (
     Framed(Text("a" * 65_532), KEY, Expiry(31_536_000), view_once=True, fallback="é" * 512),
     Framed(Text("a" * 64, MENTIONS, REF), KEY, Expiry(5)),
     Framed(Options("?", tuple(f"{place:080}" for place in range(12)), max_choices=12), KEY),

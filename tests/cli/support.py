@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -57,6 +57,15 @@ def call(*arguments: str) -> Ended:
 
 def read_qr_code(out: str) -> str:
     """The text of the QR code in the output of a dark terminal, as a scanner reads it."""
+    return str(_scan(out).text)
+
+
+def read_qr_bytes(out: str) -> bytes:
+    """The same of a code that has bytes, and no text."""
+    return bytes(_scan(out).bytes)
+
+
+def _scan(out: str) -> Any:  # noqa: ANN401 - the package has no types
     zxingcpp = pytest.importorskip("zxingcpp")
     lines = [line for line in out.splitlines() if line[:4] == line[-4:] == "████"]
     rows = []
@@ -72,4 +81,4 @@ def read_qr_code(out: str) -> str:
     image = memoryview(b"".join(pixels)).cast("B", (len(pixels), len(pixels[0])))
     # Of all kinds a reader now and then finds a second one, by chance, in the pattern of the first.
     (found,) = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
-    return str(found.text)
+    return found

@@ -120,6 +120,18 @@ def test_a_warm_send_is_two_transactions_of_the_recipients_stripe(fleet: Fleet) 
     assert fleet.store.stripes_with(Table.OUTBOX) == []
 
 
+def test_a_send_is_no_more_where_the_last_one_was_long_ago(fleet: Fleet) -> None:
+    worker = fleet.worker()
+    fleet.customer(BUDI)
+    worker.send(BUDI, Text("first"))
+    for _ in range(2):
+        fleet.clock.advance(2 * LATER_MS)
+        store = counting(fleet)
+        store.begun.clear()
+        worker.send(BUDI, Text("later"))
+        assert store.begun == [stripe(BUDI)] * 2
+
+
 def test_two_workers_keep_the_order_of_a_recipient(fleet: Fleet) -> None:
     customer, one, two = fleet.customer(BUDI), fleet.worker(), fleet.worker()
     for number in range(6):
@@ -351,6 +363,24 @@ def test_a_stripe_whose_record_is_damaged_stops_no_other(
     assert read(other) == ["three"]
 
 
+def test_a_stripe_whose_record_is_damaged_keeps_no_worker_from_starting(fleet: Fleet) -> None:
+    """The back end knows more of it than can be read, which is no reason to be restored."""
+    _, other = map(fleet.customer, (BUDI, ELSEWHERE[0]))
+    fleet.worker().send(BUDI, Text("one"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    for start in (fleet.worker, fleet.restored):
+        worker = start()
+        worker.send(ELSEWHERE[0], Text("two"))
+        assert read(other) == ["two"]
+        with pytest.raises(RecordCorrupted):
+            worker.send(BUDI, Text("lost"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.delete(Table.STRIPE, b"", b"")
+    with pytest.raises(RestoredStore):
+        fleet.worker().send(ELSEWHERE[0], Text("three"))
+
+
 def test_one_envelope_that_fails_every_call_holds_up_nobody(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
@@ -376,17 +406,18 @@ def test_one_envelope_that_fails_every_call_holds_up_nobody(
 def test_a_stripe_that_is_busy_is_swept_later(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
-    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
-    die_with(backend, worker, BUDI, "one")
-    die_with(backend, worker, ELSEWHERE[0], "two")
+    to, worker = [BUDI, *ELSEWHERE], fleet.worker()
+    customers = [fleet.customer(each) for each in to]
+    for each in to:
+        die_with(backend, worker, each, "left")
     clock.advance(LATER_MS)
-    counting(fleet).busy = {stripe(BUDI)}
+    counting(fleet).busy = set(map(stripe, to[:3]))  # so that one comes before others
     with pytest.raises(StoreBusy):
         worker.maintain()
     counting(fleet).busy = set()
-    assert (read(customer), read(other)) == ([], ["two"])
+    assert list(map(read, customers)) == [[]] * 3 + [["left"]] * 3
     worker.maintain()
-    assert read(customer) == ["one"]
+    assert list(map(read, customers)) == [["left"]] * 3 + [[]] * 3
 
 
 def test_what_fails_beside_a_send_is_not_its_failure(
@@ -418,6 +449,25 @@ def test_out_of_reach_few_calls_are_made_in_vain(
     backend.unreachable = False
     worker.maintain()
     assert [read(each) for each in customers] == [["left"]] * 20
+
+
+def test_out_of_reach_one_stripe_is_tried_several_times_and_others_once(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    to = [*ELSEWHERE, *(neighbours(each, 2)[1] for each in ELSEWHERE)]
+    customers, worker = [fleet.customer(each) for each in to], fleet.worker()
+    for each in to:
+        die_with(backend, worker, each, "left")
+    clock.advance(LATER_MS)
+    backend.unreachable = True
+    before = len(backend.calls)
+    with pytest.raises(BackendError):
+        worker.maintain()
+    # Two together and each alone, then two together in each other stripe.
+    assert backend.calls[before:].count("deposit") == 3 + len(ELSEWHERE) - 1
+    backend.unreachable = False
+    worker.maintain()
+    assert [read(each) for each in customers] == [["left"]] * len(to)
 
 
 def test_a_rejected_envelope_of_many_goes_with_the_next_call(fleet: Fleet) -> None:

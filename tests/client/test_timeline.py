@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Entry, Timeline
+from e2ecross import Entry, Recipient, Timeline
 from e2ecross.address import Address
 from e2ecross.client.sent import Sent
 from e2ecross.errors import DecodeError, InvalidArgument
@@ -153,7 +153,7 @@ def test_what_is_no_item_is_refused() -> None:
     for item in (None, Text("halo"), [message(TEXT)]):
         with pytest.raises(InvalidArgument, match=r"^item "):
             Timeline(ANA).add(item)  # type: ignore[arg-type]
-    for own in ("whatsapp:ana", OWN, None):
+    for own in ("ana", "whatsapp:ana.2", 5, None):
         with pytest.raises(InvalidArgument, match=r"^own "):
             Timeline(own)  # type: ignore[arg-type]
     timeline = Timeline(BUDI)
@@ -368,3 +368,10 @@ def test_a_timeline_shows_nothing_in_its_repr() -> None:
 )
 def test_what_may_stay_may_be_sent_on(item: Message, may: bool) -> None:
     assert item.forwardable is may
+
+
+@pytest.mark.parametrize("own", ["whatsapp:ana", ANA, OWN])
+def test_an_account_is_named_by_text_id_or_address(own: Recipient) -> None:
+    timeline = Timeline(own)
+    timeline.add(sent(TEXT))
+    assert [entry.author for entry in timeline.entries] == [ANA]

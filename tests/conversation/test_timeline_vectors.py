@@ -68,7 +68,7 @@ def _message(name: str) -> Message:
         author.device(vector["device"]),
         unhex(vector["message_id"]),
         vector["sent_at_ms"],
-        found if framed is None else framed.content,
+        found.content if isinstance(found, Framed) else found,
         False,
         peer=BUDI,
         own_copy=author == ANA,

@@ -25,8 +25,8 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, encode_capabilities
 from e2ecross.wire.content import (
     Answer,
+    AnyContent,
     Bytes,
-    Content,
     Delete,
     Edit,
     Expiry,
@@ -70,14 +70,14 @@ def _encoded(ids: frozenset[int]) -> bytes:
     return encode_capabilities(ids) if 10 in ids else b""
 
 
-def composed(draft: Draft, ends: Mapping[Address, frozenset[int]]) -> Content:
+def composed(draft: Draft, ends: Mapping[Address, frozenset[int]]) -> AnyContent:
     entropy = SeededEntropy("composing")
     return compose(draft, plan_of(draft, ends), entropy, NOW_MS).content
 
 
 # --- Vectors ------------------------------------------------------------------------------------
 
-_NAMED: dict[str, Content] = {
+_NAMED: dict[str, AnyContent] = {
     "text": Text("halo"),
     "media": Media(ATTACHMENT),
     "options": Options("When?", ("Mon", "Tue")),
@@ -102,7 +102,7 @@ def _with_parts(vector: dict[str, Any]) -> Draft:
     return draft_of(content, expiry=expiry, view_once="view_once" in parts, allow_lossy=True)
 
 
-def _name(content: Content | None) -> str | None:
+def _name(content: AnyContent | None) -> str | None:
     if content is None or isinstance(content, Text):
         return None if content is None else "text"
     assert isinstance(content, Framed)
@@ -175,7 +175,7 @@ def test_what_cannot_be_sent_so(content: Any, options: Any, message: str) -> Non
 
 
 @pytest.mark.parametrize("content", [Text("halo"), Text(""), Bytes(b"halo")], ids=repr)
-def test_what_needs_nothing_goes_as_it_is(content: Content) -> None:
+def test_what_needs_nothing_goes_as_it_is(content: AnyContent) -> None:
     draft = draft_of(content, fallback="not used")
     assert draft.goes_alone
     assert draft_of(content).goes_alone
@@ -245,7 +245,7 @@ _ends = st.dictionaries(st.integers(1, 5).map(lambda n: device_of(BUDI, n)), _id
 @st.composite
 def drafts(draw: st.DrawFn) -> Draft:
     """Something that an app may send."""
-    content: Content = draw(contents() | st.builds(Bytes, st.binary(max_size=9)))
+    content: AnyContent = draw(contents() | st.builds(Bytes, st.binary(max_size=9)))
     may_end = not isinstance(content, Bytes | Delete | Answer)
     expiry = draw(st.none() | expiries) if may_end else None
     view_once = isinstance(content, Text | Media) and draw(st.booleans())

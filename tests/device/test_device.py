@@ -639,6 +639,7 @@ def test_another_message_version_is_unsupported() -> None:
 Attempt = Callable[[Device, Any], object]
 
 _NOT_ADDRESSES = (None, "instagram:budi", UserId("instagram", "budi"), 1)
+_NOT_USERS = (None, "budi", "instagram:budi.2", b"instagram:budi", 1)
 _NOT_BYTES = (None, "text", 5, bytearray(33), [1])
 _NOT_KEYS = (*_NOT_BYTES, b"", bytes(32), bytes(34))
 
@@ -688,11 +689,11 @@ _ARGUMENTS: dict[str, tuple[str, Attempt, tuple[object, ...]]] = {
         lambda d, x: d.decrypt_raw(BUDI, MessageKind.PREKEY, x),
         _NOT_BYTES,
     ),
-    "remote_identity": ("address", lambda d, x: d.remote_identity(x), _NOT_ADDRESSES),
+    "remote_identity": ("address", lambda d, x: d.remote_identity(x), _NOT_USERS),
     "accept_identity address": (
         "address",
         lambda d, x: d.accept_identity(x, d.identity_key),
-        _NOT_ADDRESSES,
+        _NOT_USERS,
     ),
     "accept_identity identity_key": (
         "identity_key",
@@ -702,14 +703,14 @@ _ARGUMENTS: dict[str, tuple[str, Attempt, tuple[object, ...]]] = {
     "mark_verified address": (
         "address",
         lambda d, x: d.mark_verified(x, d.identity_key),
-        _NOT_ADDRESSES,
+        _NOT_USERS,
     ),
     "mark_verified identity_key": (
         "identity_key",
         lambda d, x: d.mark_verified(BUDI, x),
         (*_NOT_KEYS, bytes(33)),
     ),
-    "safety_number": ("address", lambda d, x: d.safety_number(x), _NOT_ADDRESSES),
+    "safety_number": ("address", lambda d, x: d.safety_number(x), _NOT_USERS),
 }
 
 

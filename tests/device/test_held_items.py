@@ -17,6 +17,7 @@ from e2ecross.state.inbox import ARRIVED, put_notice
 from e2ecross.state.inbox_holds import HOLD_MS, is_held, list_arrived
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.inbox_records import InboxHold
 from tests.support.accounts import craft
 from tests.support.devices import ANA, BUDI, FakeClock, dump, introduce, make_device, new_bundle
@@ -61,15 +62,14 @@ def texts(taken: Taken) -> list[str]:
 def test_each_envelope_has_its_stripe(ana: Device, budi: Device) -> None:
     context = ana._context
     arrived = arrive(ana, budi, 1)
-    assert stripe_of_arrived(context, 1, arrived.envelope) == STRIPE
-    assert arrived.sender == BUDI.user_id
-    own = replace(craft(budi, ANA, Text("?")), sender=ANA)
-    assert stripe_of_arrived(context, 1, own) == 0
+    assert stripe_of_arrived(context, 1, arrived.sender) == STRIPE
+    assert (arrived.sender, arrived.kind) == (BUDI, MessageKind.SIGNAL)
+    assert stripe_of_arrived(context, 1, ANA) == 0
     stripes = [stripe_of_arrived(context, number, None) for number in range(1, 200)]
     assert set(stripes) == set(range(1, 65))
-    assert decode_arrived(context, 7, b"?").sender is None
+    assert decode_arrived(context, 7, b"?")[2:] == (None, None, None)
     assert stripe_of_arrived(budi._context, 7, None) == 0
-    assert stripe_of_arrived(budi._context, 7, own) == 0
+    assert stripe_of_arrived(budi._context, 7, ANA) == 0
 
 
 def test_damaged_sessions_are_repaired_where_a_first_message_comes(

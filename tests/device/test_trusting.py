@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import Address, Device, NoticeKind, Text
+from e2ecross import Address, Device, NoticeKind, Recipient, Text
 from e2ecross.device.settling import hold
 from e2ecross.errors import InvalidArgument, NoSession, UntrustedIdentity
 from e2ecross.protocol.safety_number import make_safety_number
@@ -100,6 +100,31 @@ def test_every_address_stands_for_the_account(address: Address) -> None:
     assert identity.trust is TrustState.VERIFIED
     with pytest.raises(InvalidArgument):
         budi.mark_verified(address, world.laptop.identity_key)
+
+
+@pytest.mark.parametrize("user", ["whatsapp:ana", ACCOUNT])
+def test_a_user_is_named_by_text_or_id_as_by_the_address_of_device_1(user: Recipient) -> None:
+    world = World()
+    budi = world.budi
+    assert budi.safety_number(user) == budi.safety_number(ANA)
+    budi.mark_verified(user, world.phone.identity_key)
+    assert budi.remote_identity(user) == budi.remote_identity(LAPTOP)
+    world.hear()
+    budi.reject_identity(user, world.new_key)
+    assert pending_of(budi, ANA) is None
+    budi.accept_identity(user, world.new_key)
+    assert key_of(budi, ANA) == world.new_key
+
+
+def test_without_a_list_a_user_stands_for_device_1() -> None:
+    budi, phone, laptop = make_device(BUDI), make_device(ANA), make_device(LAPTOP)
+    for device in (phone, laptop):
+        introduce(budi, device)
+    for user in ("whatsapp:ana", ACCOUNT):
+        identity = budi.remote_identity(user)
+        assert identity is not None
+        assert identity.identity_key == phone.identity_key
+    assert budi.remote_identity("whatsapp:dewi") is None
 
 
 def test_without_a_list_each_address_stands_for_itself() -> None:

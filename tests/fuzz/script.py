@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from e2ecross import ControlMessage, Device, Envelope, Message, Text
+from e2ecross import AnyContent, ControlMessage, Device, Envelope, Message, Text
 from e2ecross.errors import LocalError, RemoteError, RestoredStore, WitnessFailed
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.trust import TrustState
@@ -79,7 +79,7 @@ class _Stage:
             return
         letter = self.letters[source.below(len(self.letters))]
         reader = self.people[1 - letter.sender]
-        messages: list[Message | ControlMessage] = []
+        messages: list[Message[AnyContent] | ControlMessage] = []
         self._act(reader, lambda: messages.append(reader.device.decrypt(letter.envelope)))
         for message in messages:
             letter.read += 1

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from e2ecross import (
+    AnyContent,
     Bytes,
     Device,
     Envelope,
@@ -84,7 +85,7 @@ ARRIVED_HALO = replace(HALO, ref=ref_of(BUDI, ANA.user_id, MESSAGE_ID, NOW_MS, T
 """As an app is shown it."""
 
 
-def put(device: Device, *items: Message | Notice) -> None:
+def put(device: Device, *items: Message[AnyContent] | Notice) -> None:
     context = device._context
     with context.store.transaction() as tx:
         for item in items:

@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross import (
     Address,
+    AnyContent,
     Device,
     Message,
     Policy,
@@ -60,7 +61,9 @@ def reinstalled(address: Address) -> Device:
     return make_device(address, seed="reinstalled")
 
 
-def changed_pair(store: MemoryStore | None = None) -> tuple[Device, Device, Device, Message]:
+def changed_pair(
+    store: MemoryStore | None = None,
+) -> tuple[Device, Device, Device, Message[AnyContent]]:
     """Ana, who knows the old Budi, and has just got a message of the new one."""
     ana, old, new = make_device(ANA, store), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)
@@ -628,8 +631,8 @@ def test_a_decision_names_what_is_wrong_with_it(method: str) -> None:
     for identity_key in (key[:-1], key + b"\0", b"", "x" * 33, None):
         with pytest.raises(InvalidArgument, match=r"^identity_key must"):
             getattr(ana, method)(BUDI, identity_key)
-    for address in ("instagram:budi", None):
-        with pytest.raises(InvalidArgument, match=r"^address must"):
+    for address in ("budi", "instagram:budi.2", 5, None):
+        with pytest.raises(InvalidArgument, match=r"^address "):
             getattr(ana, method)(address, key)
     assert ana.remote_identity(BUDI) == before
 

@@ -181,8 +181,9 @@ class TestWorkers:
                 futures = []
                 for number in range(6):
                     futures.append(pool.submit(come, number))
-                    until = time.monotonic() + WAIT_SECONDS
-                    while ask(waiting) != [(number + 1,)] and time.monotonic() < until:
+                    until = time.monotonic() + WAIT_SECONDS / 4
+                    while ask(waiting) != [(number + 1,)]:
+                        assert time.monotonic() < until
                         time.sleep(0.005)
                 assert came == []
             for future in futures:

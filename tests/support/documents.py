@@ -196,7 +196,7 @@ def _check_module(module: str, arguments: list[str]) -> None:
     if module.startswith(("tests.", "benchmarks.")):
         importlib.import_module(module).parse(arguments)
         return
-    wanted = " ".join(extras["dev"] + extras["test"])
+    wanted = " ".join(extras["dev"] + extras["test"] + extras["docs"])
     assert module in wanted or (module in sys.stdlib_module_names and find_spec(module)), module
     for word in arguments:
         if "/" in word:

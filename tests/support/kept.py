@@ -11,7 +11,7 @@ from e2ecross import Address, Policy
 from e2ecross.state.sent import forget_content, forget_copy, keep_copies
 from e2ecross.state.sent_ids import forget_id, keep_id
 from e2ecross.stores import Transaction
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import AnyContent
 
 __all__ = ["forget_sent", "keep_sent"]
 
@@ -21,7 +21,7 @@ def keep_sent(
     policy: Policy,
     recipient: Address,
     message_id: bytes,
-    content: Content,
+    content: AnyContent,
     now_ms: int,
     copies: Sequence[Address] = (),
 ) -> None:

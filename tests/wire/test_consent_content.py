@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ConsentGrant` and `ConsentRevoke`, and the record that is kept of them: every bound."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -52,6 +54,29 @@ def test_an_app_sends_and_receives_it(content: object) -> None:
 def test_the_names_of_purposes_are_their_numbers() -> None:
     names = (ConsentGrant.SERVICE, ConsentGrant.UTILITY)
     assert (*names, ConsentGrant.MARKETING, ConsentGrant.AUTHENTICATION) == (1, 2, 3, 4)
+
+
+def test_grants_that_say_the_same_are_equal() -> None:
+    again = ConsentGrant(**FIELDS)
+    assert (again, hash(again)) == (GRANT, hash(GRANT))
+    changes: dict[str, Any] = {
+        "grant_id": TOKEN[:16][::-1],
+        "purposes": (1, 2),
+        "max_per_day": 6,
+        "expires_at_ms": 0,
+        "number": 8,
+        "token": TOKEN[::-1],
+    }
+    assert set(changes) == set(FIELDS)
+    for name, value in changes.items():
+        assert ConsentGrant(**FIELDS | {name: value}) != GRANT, name
+    assert GRANT != REVOKE
+
+
+def test_a_grant_is_not_pickled_or_copied() -> None:
+    for take in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="ConsentGrant holds secrets"):
+            take(GRANT)
 
 
 def test_no_repr_shows_what_was_granted() -> None:

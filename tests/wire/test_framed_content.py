@@ -238,7 +238,7 @@ MENTIONS = tuple(Mention(number, 1, USER) for number in range(65))
         (REF, "expiry", [None, Expiry(5)], [5]),
         (MENTION, "start", [0, 2**32 - 1], [-1, 2**32, True]),
         (MENTION, "length", [1, 2**32 - 1], [0, -1, 2**32]),
-        (MENTION, "user", [USER], [Address("whatsapp", "ana"), "whatsapp:ana"]),
+        (MENTION, "user", [USER], [Address("whatsapp", "ana"), "ana", "whatsapp:ana.2"]),
         (TEXT, "text", ["", "a" * 65_536], ["a" * 65_537, "\ud800", b"halo", None]),
         (TEXT, "reply_to", [None, REF], [MESSAGE_ID]),
         (Media(ATTACHMENT), "attachment", [ATTACHMENT], [ATTACHMENT.encode(), None]),
@@ -442,7 +442,7 @@ def test_an_unknown_kind_in_a_frame_is_carried(kind: int) -> None:
             UnsupportedContent(kind, bad)
 
 
-@pytest.mark.parametrize("kind", [9, 10, 11, 12, 15, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("kind", [9, 12, 15, 2**31, 2**32 - 1])
 def test_other_unknown_kinds_have_no_frame(kind: int) -> None:
     content = UnsupportedContent(kind, b"\xff anything")
     assert content.frame is None
@@ -540,3 +540,10 @@ def test_contents_are_told_from_what_clients_tell_each_other() -> None:
         assert is_of_users(mine)
     for other in (Typing(True), RetryRequest(MESSAGE_ID, None, 0, "a"), "halo", None):
         assert not is_of_users(other)
+
+
+def test_a_mention_takes_a_user_as_text() -> None:
+    assert Mention(0, 1, str(USER)) == MENTION
+    for text in ("budi", "instagram:budi.2", ""):
+        with pytest.raises(InvalidArgument, match=r"^user "):
+            Mention(0, 1, text)

@@ -308,6 +308,23 @@ def test_an_inbox_record_holds_a_message_a_failure_or_a_notice() -> None:
             decode_inbox_item(b"\x01" + item)
 
 
+def test_an_item_and_an_arrival_have_nothing_of_each_other() -> None:
+    text: tuple[int, int | bytes] = (4, message([(2, 1), (3, b"?")]))
+    about = message([(1, b"whatsapp"), (2, b"ana")])
+    notice: tuple[int, int | bytes] = (7, message([(1, 1), (2, about)]))
+    of_item: list[tuple[int, int | bytes]] = [(1, _address()), (2, MESSAGE_ID), (3, 1), (8, 1)]
+    for fields in ([(1, _address()), text, (10, 1)], [notice, (10, 1)]):
+        decode_inbox_item(b"\x01" + message(fields[:-1]))
+        with pytest.raises(RecordCorrupted, match="holds what is of another"):
+            decode_inbox_item(b"\x01" + message(fields))
+    for field in of_item[:2]:  # a notice comes in no envelope
+        with pytest.raises(RecordCorrupted, match="holds what is of another"):
+            decode_inbox_item(b"\x01" + message([field, notice]))
+    for field in of_item:
+        with pytest.raises(RecordCorrupted, match="holds what is of an item"):
+            decode_arrival(b"\x01" + message(sorted([field, (9, KEY)])))
+
+
 def _address() -> bytes:
     return message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])
 

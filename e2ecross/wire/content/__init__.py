@@ -21,6 +21,7 @@ from e2ecross.wire.content.group_retry_request import GroupRetryRequest
 from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
 from e2ecross.wire.content.kinds import (
+    AnyContent,
     Consent,
     Content,
     Framed,
@@ -57,6 +58,7 @@ from e2ecross.wire.content.typing_state import Typing
 
 __all__ = [
     "Answer",
+    "AnyContent",
     "Bytes",
     "CommitBytes",
     "Consent",

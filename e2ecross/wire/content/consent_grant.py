@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ConsentGrant`, content kind 10: what its recipient may send. What it grants shows in no repr."""
 
-from dataclasses import dataclass, field
+import hmac
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content.kind import ContentKind, parse_body, require_length
@@ -24,11 +26,12 @@ _MAX_PER_DAY: Final = 1_000
 _MAX_UINT64: Final = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentGrant:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ConsentGrant(Secret):
     """Who gets this may send messages of these purposes to the account that it is of.
 
-    It is not signed: a signature would prove to anyone who is a customer.
+    Equal to another one that says the same. It is not signed: a signature would prove to anyone
+    who is a customer.
 
     Attributes:
         grant_id: 16 random bytes, by which the two ends name it.
@@ -49,11 +52,11 @@ class ConsentGrant:
     AUTHENTICATION: ClassVar = 4
 
     grant_id: bytes
-    purposes: tuple[int, ...] = field(repr=False)
-    max_per_day: int = field(repr=False)
-    expires_at_ms: int = field(repr=False)
+    purposes: tuple[int, ...]
+    max_per_day: int
+    expires_at_ms: int
     number: int
-    token: bytes = field(repr=False)
+    token: bytes
 
     def __post_init__(self) -> None:
         require_bytes("grant_id", self.grant_id, GRANT_ID_BYTES)
@@ -67,6 +70,17 @@ class ConsentGrant:
         require_whole_number("expires_at_ms", self.expires_at_ms, high=_MAX_UINT64)
         require_whole_number("number", self.number)
         require_bytes("token", self.token, CONSENT_BYTES)
+
+    def __repr__(self) -> str:
+        return f"ConsentGrant(grant_id={self.grant_id!r}, number={self.number})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConsentGrant):
+            return NotImplemented
+        return hmac.compare_digest(_encode(self), _encode(other))
+
+    def __hash__(self) -> int:
+        return hash((self.grant_id, self.number))
 
 
 def grant_to_fields(grant: ConsentGrant) -> content_pb2.ConsentGrant:

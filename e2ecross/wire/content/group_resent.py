@@ -13,7 +13,7 @@ from e2ecross.wire._pb.e2ecross.v1 import group_pb2
 from e2ecross.wire.content.kind import ContentKind, parse_body
 from e2ecross.wire.content.kinds import (
     GROUP_RESENT_NUMBER,
-    Content,
+    AnyContent,
     decode_alone,
     encode_alone,
     is_of_users,
@@ -46,7 +46,7 @@ class GroupResent:
     destination: GroupDestination
     message_id: bytes
     sent_at_ms: int
-    content: Content
+    content: AnyContent
 
     def __post_init__(self) -> None:
         require_type("destination", self.destination, GroupDestination)

@@ -49,6 +49,7 @@ from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES
 __all__ = [
     "GROUP_RESENT_NUMBER",
     "RESENT_NUMBER",
+    "AnyContent",
     "Consent",
     "Content",
     "ControlAlone",
@@ -183,9 +184,13 @@ FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
 Consent = ConsentGrant | ConsentRevoke
 """What the accounts of customers and of a business tell each other of what may be sent."""
 
-Content = FramedContent | Bytes | Receipt | Consent | Framed | UnsupportedContent
-"""What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
-`Device` alone; a client frames what it sends, and hands over what was in the frame."""
+Content = FramedContent | Bytes | Receipt | Consent | UnsupportedContent
+"""What an app sends and receives by a `Client`, which frames what it sends, and hands over what was
+in the frame."""
+
+AnyContent = Content | Framed
+"""The same as it goes from device to device, with its frame where it has one: the classes of kinds
+below 2^31."""
 
 ControlAlone = (
     RetryRequest
@@ -203,7 +208,7 @@ ControlAlone = (
 """What clients tell each other that holds no other content."""
 
 
-def is_of_users(value: object) -> TypeGuard[Content]:
+def is_of_users(value: object) -> TypeGuard[AnyContent]:
     """Whether the value is a content of a kind below 2^31, known or not."""
     if isinstance(value, UnsupportedContent):
         return value.kind < FIRST_CONTROL_NUMBER
@@ -212,7 +217,7 @@ def is_of_users(value: object) -> TypeGuard[Content]:
     )
 
 
-def is_sendable(value: object) -> TypeGuard[Content]:
+def is_sendable(value: object) -> TypeGuard[AnyContent]:
     """Whether an app sends the value: all but receipts, which a client sends by itself."""
     return any(
         isinstance(value, kind.classes)
@@ -221,7 +226,7 @@ def is_sendable(value: object) -> TypeGuard[Content]:
     )
 
 
-def encode_alone(content: Content | ControlAlone) -> tuple[int, bytes]:
+def encode_alone(content: AnyContent | ControlAlone) -> tuple[int, bytes]:
     """Return kind and body (at most 69,632 bytes) of a content.
 
     Raises:
@@ -235,7 +240,7 @@ def encode_alone(content: Content | ControlAlone) -> tuple[int, bytes]:
     return row.number, row.encode(content)
 
 
-def decode_alone(kind: int, body: bytes) -> Content | ControlAlone:
+def decode_alone(kind: int, body: bytes) -> AnyContent | ControlAlone:
     """Read content of a kind that is in the table; carry that of any other.
 
     Raises:
@@ -249,7 +254,7 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlAlone:
         return UnsupportedContent(kind, body)
     if frame is not None:
         return _framed(row, frame, body)
-    content: Content | ControlAlone = row.decode(body)
+    content: AnyContent | ControlAlone = row.decode(body)
     return content
 
 
@@ -296,7 +301,7 @@ def describe_inner(content: FramedContent) -> str:
     return text
 
 
-def opening_key_of(content: Content | ControlAlone) -> bytes | None:
+def opening_key_of(content: AnyContent | ControlAlone) -> bytes | None:
     """The key that the digest of a message is made under, 32 bytes; None: it has no digest.
 
     Of kinds 1 and 2 it is known to everybody: a group has no digest of them.

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from e2ecross.address import UserId
 from e2ecross.arguments import require_bytes, require_type, require_whole_number
@@ -63,7 +63,7 @@ class Mention:
     Attributes:
         start: where it begins in the text, in code points.
         length: of it, at least 1 code point.
-        user: who it is.
+        user: who it is; may be given as text, such as "instagram:budi".
 
     Raises:
         InvalidArgument: a field has the wrong type or value.
@@ -73,9 +73,19 @@ class Mention:
     length: int
     user: UserId
 
+    if TYPE_CHECKING:
+
+        def __init__(self, start: int, length: int, user: UserId | str) -> None: ...
+
     def __post_init__(self) -> None:
         require_whole_number("start", self.start)
         require_whole_number("length", self.length, low=1)
+        if isinstance(self.user, str):
+            try:
+                user = UserId.parse(self.user)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"user is not acceptable: {error}") from error
+            object.__setattr__(self, "user", user)
         require_type("user", self.user, UserId)
 
 

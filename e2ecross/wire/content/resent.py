@@ -14,7 +14,7 @@ from e2ecross.wire.content.group_resent import GROUP_RESENT, GroupResent
 from e2ecross.wire.content.kind import parse_body
 from e2ecross.wire.content.kinds import (
     RESENT_NUMBER,
-    Content,
+    AnyContent,
     ControlAlone,
     decode_alone,
     encode_alone,
@@ -52,7 +52,7 @@ class Resent:
 
     message_id: bytes
     sent_at_ms: int
-    content: Content
+    content: AnyContent
 
     def __post_init__(self) -> None:
         require_bytes("message_id", self.message_id, MESSAGE_ID_BYTES)
@@ -64,7 +64,7 @@ class Resent:
 ControlContent = ControlAlone | GroupResent
 """What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
 
-PayloadContent = Content | ControlContent | Resent
+PayloadContent = AnyContent | ControlContent | Resent
 """What a payload can hold."""
 
 
