@@ -123,6 +123,7 @@ def test_kinds_of_a_time_to_come_are_carried_with_their_text(
     envelope = newer.device.encrypt(BUDI, UnsupportedContent(kind, body))
     backend.inject(BUDI, envelope.encode())
     (message,) = received(old)
+    assert isinstance(message.content, UnsupportedContent)
     assert message.content == UnsupportedContent(kind, body)
     assert cast(Frame, message.content.frame).fallback == "something new"
 
