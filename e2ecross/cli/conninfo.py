@@ -14,7 +14,7 @@ __all__ = ["DATABASE", "is_conninfo", "without_conninfo"]
 DATABASE: Final = "E2ECROSS_DATABASE"
 """The environment variable that has the conninfo where none is given."""
 
-_PAIR: Final = re.compile(r"\s*[a-z_]+\s*=", re.ASCII)
+_LIKELY: Final = re.compile(r"\s*([a-z_]+\s*=|postgres(ql)?:)", re.ASCII | re.IGNORECASE)
 _SHOWN: Final = re.compile(
     r"\S*://\S*|\b(?:host|hostaddr|dbname|user|password|passfile|service|sslkey)\s*=.*", re.ASCII
 )
@@ -24,7 +24,7 @@ def is_conninfo(text: str) -> bool:
     """Tell whether a text says how a database is reached, and does not name a file."""
     if text.startswith(("postgresql://", "postgres://")):
         return True
-    return ("://" in text or _PAIR.match(text) is not None) and not _is_there(text)
+    return ("://" in text or _LIKELY.match(text) is not None) and not _is_there(text)
 
 
 def without_conninfo(text: str) -> str:

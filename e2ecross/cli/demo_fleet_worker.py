@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
             client = Client(device, Relay(relay_file, clock=clock))
             _tell(ready=os.getpid())
             while not gone.is_set():
-                _work(client)
+                client = _work(client)
     except KeyboardInterrupt:
         return 130
     except E2ECrossError as error:
@@ -71,7 +71,8 @@ def answer_id(message_id: bytes) -> bytes:
     return hashlib.sha256(b"answer" + message_id).digest()[:16]
 
 
-def _work(client: Client) -> None:
+def _work(client: Client) -> Client:
+    """Handle what has come; returns who goes on."""
     try:
         items = client.receive(limit=_AT_ONCE)
         messages = [item for item in items if isinstance(item, Message)]
@@ -88,10 +89,11 @@ def _work(client: Client) -> None:
         client.confirm(items)
         if messages:
             _tell(confirmed=[_name(message) for message in messages])
-    except StoreBusy:  # another worker was in the way for too long: what is left comes again
-        items = []
+    except StoreBusy:  # another worker was in the way for too long
+        return client.for_thread()  # what is left comes again, before what follows it
     if not items:
         time.sleep(_PAUSE_SECONDS)
+    return client
 
 
 def _name(message: Message) -> str:

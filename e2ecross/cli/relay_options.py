@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from e2ecross.cli.conninfo import DATABASE
+from e2ecross.cli.conninfo import DATABASE, is_conninfo
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import RelayLimits
 from e2ecross.relay.relay_file import POSTGRES
@@ -115,7 +115,7 @@ def _database(given: str | None) -> str:
         raise WrongOptions(
             f"name the relay's database: --db PATH or postgresql://…, or the variable {DATABASE}"
         )
-    if "://" in name and not name.startswith(POSTGRES):
+    if is_conninfo(name) and not name.startswith(POSTGRES):
         raise WrongOptions("the database is neither a file nor postgresql://…")
     return name
 

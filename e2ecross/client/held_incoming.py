@@ -137,6 +137,7 @@ class HeldArrival:
         """
         self.tell()
         context, token, after, seen = self.link.context, self.link.token, 0, set[int]()
+        is_whole = False
         try:
             while not self._is_over():
                 most = min(self._limit - self._taken, self.room, _MAX_LIMIT)
@@ -155,8 +156,11 @@ class HeldArrival:
                 seen.update(waiting.number for waiting in fresh)
                 self._take_in(fresh)
                 self.tell()
+            is_whole = True
         finally:
-            if self._left or self._pending:
+            # Also where an answer was lost, or nobody gets what was taken in: it comes again when
+            # its time is over, and the later ones of its senders must not come before it.
+            if self._left or self._pending or not is_whole:
                 self._holder.leave()
 
     def tell(self) -> None:

@@ -5,9 +5,12 @@ Rules:
 - Each part is done whatever becomes of the others; what went wrong is told by all of them.
 - One of many workers does all of it every 30 seconds, a fifth more or less: what another has left
   behind waits no longer. In between it sees to what its own call has left to be done.
+- Where much waits, after an outage, one call sends a part of it, and the next one goes on: what it
+  has received is held for a minute, and the app waits for it.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.blob_answers import CheckedBlobs
@@ -26,10 +29,14 @@ from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.pace import Pace
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.receipts import put_receipts
+from e2ecross.device.sweeping import stripes_to_sweep
 from e2ecross.device.uploading import note_media_opened
 from e2ecross.errors import E2ECrossError
 
 __all__ = ["Tending", "attempt"]
+
+_MAX_SWEPT: Final = 64
+"""Stripes from which one call of `receive` sends what waits."""
 
 
 class Tending:
@@ -43,9 +50,14 @@ class Tending:
         self._pace = Pace()
 
     def maintain(
-        self, link: Link, blobs: CheckedBlobs | None, spool: Spool, errors: list[E2ECrossError]
+        self,
+        link: Link,
+        blobs: CheckedBlobs | None,
+        spool: Spool,
+        errors: list[E2ECrossError],
+        send: Callable[[Link], object] = flush,
     ) -> None:
-        """Do all of it; see `Client.maintain`."""
+        """Do all of it; see `Client.maintain`. What is called with the link sends what waits."""
         context = link.context
         attempt(errors, lambda: self._maintain_prekeys(link))
         attempt(errors, lambda: maintain_account(link))
@@ -55,7 +67,7 @@ class Tending:
         if not context.store.stripes:
             attempt(errors, lambda: forget_unjoined(context))
             attempt(errors, lambda: announce_all(link, anew=True))
-        attempt(errors, lambda: flush(link))
+        attempt(errors, lambda: send(link))
 
     def after_fetch(
         self, link: Link, errors: list[E2ECrossError], *, has_used_prekeys: bool
@@ -85,7 +97,10 @@ class Tending:
         attempt(errors, lambda: check_lists(link))
         if self._pace.is_due(context):
             self._pace.note(context)
-            self.maintain(link, blobs, spool, errors)
+            swept: list[bool] = []
+            self.maintain(link, blobs, spool, errors, lambda link: swept.append(_sweep_some(link)))
+            if swept == [False] and not errors:
+                self._pace.forget()  # the next call goes on
             return
         if arrival.has_used_prekeys:
             attempt(errors, lambda: self._maintain_prekeys(link))
@@ -97,6 +112,13 @@ class Tending:
         self._prekeys.forget()  # in case it fails
         maintain_prekeys(link)
         self._prekeys.note(link.context)
+
+
+def _sweep_some(link: Link) -> bool:
+    """Deposit what waits in some stripes; tells whether those were all."""
+    stripes = stripes_to_sweep(link.context)
+    flush(link, stripes[:_MAX_SWEPT])
+    return len(stripes) <= _MAX_SWEPT
 
 
 def attempt(errors: list[E2ECrossError], part: Callable[[], object]) -> None:

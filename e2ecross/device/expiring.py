@@ -13,7 +13,7 @@ from e2ecross.state.receipts import date_receipts
 from e2ecross.state.retry_budget import date_attempts
 from e2ecross.state.sent import date_sent, forget_over
 from e2ecross.state.sent_ids import date_ids
-from e2ecross.state.transactions import some_stripes, stripe_transaction
+from e2ecross.state.transactions import reading_transaction, some_stripes, stripe_transaction
 from e2ecross.stores.base import Table, Transaction
 
 __all__ = ["date_shelves", "forget_sent"]
@@ -26,10 +26,20 @@ def forget_sent(context: Context) -> None:
     """Forget what was kept of sent messages whose time is over: at most 1,000 of a stripe."""
     now_ms, policy = context.clock(), context.policy
     for stripe in some_stripes(context, Table.STRIPE):
+        if not stripe and _has_sent_nothing_to_itself(context):
+            continue
         with stripe_transaction(context, stripe) as tx:
             forget_over(tx, policy, now_ms, _AT_ONCE)
             if stripe:  # of stripe 0 it is done with the prekeys
                 date_shelves(tx, policy, now_ms)
+
+
+def _has_sent_nothing_to_itself(context: Context) -> bool:
+    """Whether stripe 0 of many keeps nothing that was sent: mostly, and then others go on."""
+    if not context.store.stripes:
+        return False
+    with reading_transaction(context) as tx:
+        return not tx.partitions(Table.SENT, limit=1)
 
 
 def date_shelves(tx: Transaction, policy: Policy, now_ms: int) -> None:

@@ -127,7 +127,7 @@ class HeldIntake:
             arrived: the envelope.
             error: what `take_in_alone` has raised.
         """
-        taken, fresh = Taken(done=1), list[int]()
+        taken, fresh = Taken(done=1, busy=set(self.busy)), list[int]()
         number, data = arrived.number, arrived.data
         envelope, message = try_to_decode(self.context, data)
         with self._taking(taken, fresh) as tx:
@@ -141,7 +141,7 @@ class HeldIntake:
         return taken
 
     def _take_in_alone(self, arrived: Arrived) -> Taken:
-        taken, fresh = Taken(done=1), list[int]()
+        taken, fresh = Taken(done=1, busy=set(self.busy)), list[int]()
         with self._taking(taken, fresh) as tx:
             fresh += self._take_in(tx, arrived, taken, are_new=False)
         return taken

@@ -4,6 +4,7 @@
 Rules:
 - Whatever is fetched with a holder prolongs all that it has. So one that has left something, for
   others or for later, goes on under another name: what was left is free when its time is over.
+- An app that holds what it has under the name of before holds what was left, too: not for ever.
 - Two processes are two holders, also after a fork.
 """
 
@@ -18,6 +19,8 @@ __all__ = ["Hold", "Holder"]
 _BYTES: Final = 16
 _MAX_BEFORE: Final = 16
 """Names of the last minute under which something may still be held."""
+_LONGEST_MS: Final = 10 * HOLD_MS
+"""For how long a name is prolonged that was left: then the inbox alone holds what the app has."""
 
 
 class Hold(NamedTuple):
@@ -40,7 +43,7 @@ class Holder:
     def __init__(self, context: Context) -> None:
         """One with a name of its own."""
         self._context = context
-        self._before: dict[bytes, int] = {}
+        self._before: dict[bytes, tuple[int, int]] = {}  # when each was left, and when it ends
         self._process = os.getpid()
         self._name = context.entropy.bytes(_BYTES)
 
@@ -53,7 +56,8 @@ class Holder:
 
     def leave(self) -> None:
         """Prolong no more what is held, but by `all`; go on under another name."""
-        self._before[self.present().holder] = self._context.clock() + HOLD_MS
+        name, now_ms = self.present().holder, self._context.clock()
+        self._before[name] = (now_ms, now_ms + HOLD_MS)
         while len(self._before) > _MAX_BEFORE:
             del self._before[next(iter(self._before))]
         self._name = self._context.entropy.bytes(_BYTES)
@@ -61,7 +65,9 @@ class Holder:
     def all(self) -> list[Hold]:
         """Return what prolongs all that may still be held for this client."""
         present, now_ms = self.present(), self._context.clock()
-        self._before = {name: end for name, end in self._before.items() if now_ms < end}
-        for name in self._before:
-            self._before[name] = now_ms + HOLD_MS
+        self._before = {
+            name: (left_ms, now_ms + HOLD_MS)
+            for name, (left_ms, end_ms) in self._before.items()
+            if now_ms < end_ms and now_ms - left_ms < _LONGEST_MS
+        }
         return [present, *(Hold(HOLD_MS, name) for name in self._before)]

@@ -129,13 +129,21 @@ def is_own_list_expired(context: Context) -> bool:
 
 def tell_expired(context: Context) -> None:
     """Tell the app if the own list is too old, once for each list."""
-    user = context.address.user_id
-    with stripe_transaction(context) as tx:
-        own, listed = find_own_account(tx) or OwnAccountRecord(), find_list(tx, user)
-        if listed is None or own.expired_seq == listed.seq or not _is_expired(context, tx):
+    with reading_transaction(context) as tx:  # mostly it is not, and others go on
+        if not _is_to_be_told(context, tx):
             return
-        put_own_account(tx, replace(own, expired_seq=listed.seq))
-        put_notice(context, tx, Notice(NoticeKind.OWN_LIST_EXPIRED, user))
+    with stripe_transaction(context) as tx:
+        user = context.address.user_id
+        own, listed = find_own_account(tx) or OwnAccountRecord(), find_list(tx, user)
+        if listed is not None and _is_to_be_told(context, tx):
+            put_own_account(tx, replace(own, expired_seq=listed.seq))
+            put_notice(context, tx, Notice(NoticeKind.OWN_LIST_EXPIRED, user))
+
+
+def _is_to_be_told(context: Context, tx: Transaction) -> bool:
+    own, listed = find_own_account(tx), find_list(tx, context.address.user_id)
+    told = 0 if own is None else own.expired_seq
+    return listed is not None and told != listed.seq and _is_expired(context, tx)
 
 
 def _is_expired(context: Context, tx: Transaction) -> bool:

@@ -15,7 +15,7 @@ from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RestoredStore, StoreError, StoreMoved
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
-from e2ecross.state.lane_times import claim_lanes, free_lanes, is_sweep_due
+from e2ecross.state.lane_times import claim_lanes, free_lanes, is_sweep_due, note_if_empty
 from e2ecross.state.outbox import Lane, Waiting
 from e2ecross.state.transactions import stripe_transaction
 from e2ecross.stores.base import Table
@@ -61,7 +61,7 @@ def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting
         try:
             with leftovers.going(stripe) as forget, WitnessedTransaction(context, stripe) as tx:
                 forget(tx)
-                if is_sweep_due(tx, context.clock()):
+                if is_sweep_due(tx, context.clock()) and not note_if_empty(tx):
                     due.append(stripe)
         except (RestoredStore, StoreMoved) as error:
             leftovers.keep_sent(part, stripe)

@@ -159,11 +159,13 @@ class TidiedUploads(NamedTuple):
 def forget_old_uploads(context: Context) -> TidiedUploads:
     """Forget files that are older than a week."""
     oldest_ms = context.clock() - _MAX_AGE_MS
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         found = list(walk_uploads(tx))
-        for record in found:
-            if record.created_at_ms < oldest_ms:
-                forget_upload(tx, record.attachment.blob_id)
+    old = [each.attachment.blob_id for each in found if each.created_at_ms < oldest_ms]
+    if old:  # mostly there are none, and others go on
+        with stripe_transaction(context) as tx:
+            for blob_id in old:
+                forget_upload(tx, blob_id)
     needed = {each.spool for each in found if not each.complete and each.created_at_ms >= oldest_ms}
     unneeded = [each.spool for each in found if each.spool not in needed]
     return TidiedUploads(unneeded, needed, oldest_ms)
@@ -171,7 +173,7 @@ def forget_old_uploads(context: Context) -> TidiedUploads:
 
 def list_over_blobs(context: Context) -> list[bytes]:
     """Return ids (32 bytes) of blobs whose last message is over."""
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         return list_over(tx, context.clock())
 
 

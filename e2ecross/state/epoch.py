@@ -21,7 +21,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, NoReturn
 
-from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
+from e2ecross.errors import BackendError, RecordCorrupted, RestoredStore, WitnessFailed
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
 from e2ecross.state.stripe import read_stripe, save_stripe
@@ -73,11 +73,29 @@ def sum_epochs(tx: Transaction) -> int:
 
 
 def _read_epochs(tx: Transaction) -> dict[int, int]:
-    """Return by stripe how many operations were committed; some that have none are left out."""
-    return {
-        stripe: StripeRecord.decode(record).epoch
-        for stripe, _, _, record in tx.scan_all(Table.STRIPE)
-    }
+    """Return by stripe how many operations were committed; some that have none are left out.
+
+    So is, of many, one whose record is damaged: nothing leaves from there, and others go on.
+    """
+    rows, epochs = tx.scan_all(Table.STRIPE), dict[int, int]()
+    while True:
+        try:
+            stripe, _, _, record = next(rows)
+            epochs[stripe] = StripeRecord.decode(record).epoch
+        except StopIteration:
+            return epochs
+        except RecordCorrupted:
+            if not tx.stripe_count():
+                raise
+
+
+def _can_be_told(tx: Transaction, stripe: int) -> bool:
+    """Whether it can be told how many operations were committed in a stripe."""
+    try:
+        read_stripe(tx.at(stripe))
+    except RecordCorrupted:
+        return False
+    return True
 
 
 class WitnessedTransaction:
@@ -204,6 +222,7 @@ def check_backend_epoch(context: Context, told: Mapping[int, int], *, moved: boo
             stripe: epoch
             for stripe, epoch in told.items()
             if epoch > epochs.get(stripe, 0) and stripe <= context.store.stripes
+            if stripe in epochs or _can_be_told(tx, stripe)
         }
         is_refused = any(foreign.values()) or (bool(behind) and not device.adopts_epoch)
         if device.adopts_epoch and not is_refused:

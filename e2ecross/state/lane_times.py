@@ -30,6 +30,7 @@ __all__ = [
     "claim_lanes",
     "free_lanes",
     "is_sweep_due",
+    "note_if_empty",
     "put_leaving",
 ]
 
@@ -72,6 +73,20 @@ def is_sweep_due(tx: Transaction, now_ms: int) -> bool:
     """Tell whether something of this stripe may be due that nobody sends."""
     due_ms = read_stripe(tx).outbox_due_ms
     return bool(due_ms) and not now_ms < due_ms <= now_ms + _FARTHEST_MS
+
+
+def note_if_empty(tx: Transaction) -> bool:
+    """Note that nothing waits in this stripe, if that is so; tells whether it is.
+
+    Else what has left long ago would be looked for, in a transaction of its own, with each send.
+    """
+    try:
+        if tx.partitions(Table.OUTBOX, limit=1):
+            return False
+    except RecordCorrupted:  # something is there
+        return False
+    save_stripe(tx, read_stripe(tx)._replace(outbox_due_ms=0))
+    return True
 
 
 def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> list[Lane]:

@@ -154,8 +154,7 @@ def _require_store_schema(link: Link) -> None:
     except StoreTooNew:
         raise
     except StoreError:
-        [[(relay,)]] = link.run([_RELAY])
-        if relay is None:
+        if not _is_relays(link):
             raise
     else:
         return
@@ -163,3 +162,11 @@ def _require_store_schema(link: Link) -> None:
         "the database is a relay's, and has no store of a device: the relay tells how it is doing "
         "at /readyz and in its metrics (docs/service.md)"
     )
+
+
+def _is_relays(link: Link) -> bool:
+    try:
+        [[(relay,)]] = link.run([_RELAY])
+    except StoreError:  # the transaction has failed already
+        return False
+    return relay is not None

@@ -175,5 +175,7 @@ def _version(link: Link) -> int:
     [[(schema,)]] = link.run([("SELECT to_regclass('e2ecross.schema_version')::text", ())])
     if schema is None:
         return 0
-    [[(version,)]] = link.run([("SELECT version FROM e2ecross.schema_version", ())])
-    return int(version)
+    [rows] = link.run([("SELECT version FROM e2ecross.schema_version", ())])
+    if len(rows) != 1:
+        raise StoreCorrupted("the number of the database's schema has gone: restore it")
+    return int(rows[0][0])

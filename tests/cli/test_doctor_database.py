@@ -566,6 +566,37 @@ def test_a_newer_schema_is_refused(database: str) -> None:
     assert "upgrade" in ended.err
 
 
+def test_a_schema_without_its_number_is_damage(database: str) -> None:
+    import psycopg
+
+    from e2ecross.errors import StoreCorrupted
+    from e2ecross.stores.postgres_tables import migrate
+
+    address = server().address(database)
+    migrate(address)
+    with psycopg.connect(address) as connection:
+        connection.execute("DELETE FROM e2ecross.schema_version")
+    ended = call("doctor", address)
+    assert is_refused(ended)
+    assert "schema has gone: restore it" in ended.err
+    with pytest.raises(StoreCorrupted):
+        migrate(address)
+
+
+def test_a_role_without_rights_is_told_so(database: str) -> None:
+    from e2ecross.stores.postgres_tables import migrate
+
+    address = server().address(database)
+    migrate(address)
+    ask("CREATE ROLE lacking LOGIN")
+    try:
+        ended = call("doctor", address.replace("relay@", "lacking@"))
+    finally:
+        ask("DROP ROLE lacking")
+    assert is_refused(ended)
+    assert "lacks a right" in ended.err
+
+
 def test_what_no_store_wrote_is_damage(home: Home) -> None:
     home.client(BackendSimulator()).device._context.store.close()
     from e2ecross.errors import StoreCorrupted
@@ -591,6 +622,7 @@ WRONG = [
     "host=/nonexistent password=SECRET",
     "password=SECRET host=/nonexistent",
     "password = 'SECRET",
+    "postgresql:/somebody:SECRET@/x",
 ]
 
 

@@ -116,6 +116,19 @@ def test_the_file_may_be_named_by_a_variable(
     assert "password" not in capsys.readouterr().err
 
 
+def test_what_is_neither_a_file_nor_a_database_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is a file of that name made."""
+    monkeypatch.chdir(tmp_path)
+    for wrong in ("dbname=x password=SECRET", "postgres:/u:SECRET@host/x", "Postgres://u:SECRET@h"):
+        monkeypatch.setenv("E2ECROSS_DATABASE", wrong)
+        assert main(["relay"]) == 2
+        assert main(["relay", "--db", wrong]) == 2
+    assert "SECRET" not in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_address_of_a_database_is_not_shown() -> None:
     options = read("--db", "postgresql://user:password@host/db")
     assert options.database == "postgresql://user:password@host/db"

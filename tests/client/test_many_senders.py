@@ -120,6 +120,18 @@ def test_a_warm_send_is_two_transactions_of_the_recipients_stripe(fleet: Fleet) 
     assert fleet.store.stripes_with(Table.OUTBOX) == []
 
 
+def test_a_send_is_no_more_where_the_last_one_was_long_ago(fleet: Fleet) -> None:
+    worker = fleet.worker()
+    fleet.customer(BUDI)
+    worker.send(BUDI, Text("first"))
+    for _ in range(2):
+        fleet.clock.advance(2 * LATER_MS)
+        store = counting(fleet)
+        store.begun.clear()
+        worker.send(BUDI, Text("later"))
+        assert store.begun == [stripe(BUDI)] * 2
+
+
 def test_two_workers_keep_the_order_of_a_recipient(fleet: Fleet) -> None:
     customer, one, two = fleet.customer(BUDI), fleet.worker(), fleet.worker()
     for number in range(6):
@@ -349,6 +361,24 @@ def test_a_stripe_whose_record_is_damaged_stops_no_other(
     results = worker.send_many([BUDI, ELSEWHERE[0]], Text("three"))
     assert [type(each).__name__ for each in results] == ["RecordCorrupted", "Sent"]
     assert read(other) == ["three"]
+
+
+def test_a_stripe_whose_record_is_damaged_keeps_no_worker_from_starting(fleet: Fleet) -> None:
+    """The back end knows more of it than can be read, which is no reason to be restored."""
+    _, other = map(fleet.customer, (BUDI, ELSEWHERE[0]))
+    fleet.worker().send(BUDI, Text("one"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    for start in (fleet.worker, fleet.restored):
+        worker = start()
+        worker.send(ELSEWHERE[0], Text("two"))
+        assert read(other) == ["two"]
+        with pytest.raises(RecordCorrupted):
+            worker.send(BUDI, Text("lost"))
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.delete(Table.STRIPE, b"", b"")
+    with pytest.raises(RestoredStore):
+        fleet.worker().send(ELSEWHERE[0], Text("three"))
 
 
 def test_one_envelope_that_fails_every_call_holds_up_nobody(

@@ -2,20 +2,24 @@
 """What one of many workers does beside sending and receiving, and how often."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 
-from e2ecross import Client, Policy, Receipt, Text
+from e2ecross import Address, Client, Policy, Receipt, Text
 from e2ecross.device.expiring import forget_sent
 from e2ecross.errors import BackendError, RestoredStore
 from e2ecross.state.message import Message
 from e2ecross.state.stripe import stripe_of
-from e2ecross.stores import Table
+from e2ecross.stores import Table, Transaction
 from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
 from tests.client.fleet import Fleet
+from tests.support.around import AroundStore
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, FakeClock, dump, make_client
 from tests.support.restores import put_back, take_copy
+from tests.support.store_kinds import new_store
 
 LEAST_MS, MOST_MS = 24_000, 36_000
 SOON_MS = 5_001
@@ -55,6 +59,55 @@ def test_it_is_not_tried_oftener_where_it_fails(fleet: Fleet) -> None:
         worker.receive()
     fleet.clock.advance(LEAST_MS - 1)
     assert not rounds(worker, fleet.backend)
+
+
+def test_where_much_waits_one_call_sends_a_part_of_it_and_the_next_goes_on(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2ecross.client.tending._MAX_SWEPT", 2)
+    people = [Address("messenger", f"customer{number}") for number in range(5)]
+    assert len({stripe_of(each.user_id, 64) for each in people}) == len(people)
+    one = fleet.worker()
+    for each in people:
+        fleet.customer(each)
+        one.send(each, Text("first"))
+    fleet.backend.fail("deposit", times=100)
+    for each in people:
+        with pytest.raises(BackendError):
+            one.send(each, Text("second"))
+    two = fleet.worker()
+    with pytest.raises(BackendError):
+        two.receive()
+    assert not rounds(two, fleet.backend)  # what fails is not tried with each call
+    fleet.backend.heal()
+    fleet.clock.advance(MOST_MS)
+    left = []
+    for _ in range(3):
+        assert rounds(two, fleet.backend)
+        left.append(len(two.pending()))
+    assert left == [3, 1, 0]
+    assert not rounds(two, fleet.backend)
+
+
+def test_what_is_done_now_and_then_has_the_whole_store_once() -> None:
+    begun: list[int] = []
+
+    class Counting(AroundStore):
+        @contextmanager
+        def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+            begun.append(stripe)
+            with super().transaction(stripe, moved=moved) as tx:
+                yield tx
+
+    fleet = Fleet(BackendSimulator(), FakeClock(), Counting(new_store(64)))
+    worker = fleet.worker()
+    fleet.customer(BUDI)
+    worker.receive()
+    worker.send(BUDI, Text("halo"))
+    fleet.clock.advance(MOST_MS)
+    begun.clear()
+    worker.receive()
+    assert begun.count(0) == 1  # for the prekeys
 
 
 def test_prekeys_that_were_used_are_replaced_at_once(fleet: Fleet) -> None:

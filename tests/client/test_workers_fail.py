@@ -184,6 +184,16 @@ def back_end(fleet: Fleet) -> Lying:
     return fleet.backend
 
 
+def lose(backend: Lying) -> None:
+    """Let its next answer to a fetch be lost on the way."""
+
+    def lie(_: list[Waiting]) -> list[Waiting]:
+        backend.lie = None
+        raise BackendError("timed out")
+
+    backend.lie = lie
+
+
 def test_a_back_end_that_holds_nothing_costs_work_and_no_message(lied_to: Fleet) -> None:
     back_end(lied_to).ignores_holds = True
     one, two = lied_to.worker(), lied_to.worker()
@@ -389,6 +399,50 @@ def test_messages_into_groups_and_what_groups_say_count_as_received(lied_to: Fle
     assert lied_to.rows() == 0
 
 
+def test_what_was_fetched_in_vain_is_not_overtaken_and_comes_again(lied_to: Fleet) -> None:
+    """The answer was lost on the way: the back end holds what nobody has got."""
+    one = lied_to.worker()
+    lied_to.say(BUDI, "a")
+    lose(back_end(lied_to))
+    with pytest.raises(BackendError):
+        one.receive()
+    lied_to.say(BUDI, "b")
+    assert one.receive() == []
+    lied_to.clock.advance(HOLD_MS)
+    assert shown(one.receive()) == ["a", "b"]
+
+
+def test_what_was_fetched_in_vain_is_not_held_for_ever(lied_to: Fleet) -> None:
+    """Also by a worker that always has something that takes longer."""
+    one = lied_to.worker()
+    lied_to.say(BUDI, "a")
+    lose(back_end(lied_to))
+    with pytest.raises(BackendError):
+        one.receive()
+    lied_to.say(TOKO, "x")
+    items = one.receive()
+    assert shown(items) == ["x"]
+    for _ in range(12):
+        lied_to.clock.advance(HOLD_MS - 1)
+        one.hold(items)
+    assert shown(one.receive()) == ["a"]
+
+
+def test_what_a_call_that_was_ended_has_taken_in_is_not_overtaken(lied_to: Fleet) -> None:
+    one = lied_to.worker()
+    lied_to.say(BUDI, "a")
+
+    def end(_: int, __: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one.receive(progress=end)
+    lied_to.say(BUDI, "b")
+    assert one.receive() == []
+    lied_to.clock.advance(HOLD_MS)
+    assert shown(one.receive()) == ["a", "b"]
+
+
 # --- The store ----------------------------------------------------------------------------------
 
 
@@ -445,6 +499,29 @@ def test_after_damage_the_later_ones_of_its_sender_are_left(lied_to: Fleet) -> N
     assert (store.failing[stripe(BUDI)], lied_to.waiting()) == ([], 2)
     lied_to.clock.advance(HOLD_MS)
     assert read(worker) == ["a", "b"]
+
+
+def test_who_is_with_another_stays_there_also_where_the_stripe_is_busy_once(
+    lied_to: Fleet,
+) -> None:
+    one, store, stripe_of = failing(lied_to)
+    other = lied_to.worker()
+    lied_to.say(BUDI, "a", "b")
+    assert shown(lied_to.worker().receive()) == ["a", "b"]
+    lied_to.clock.advance(HOLD_MS)
+    assert shown(other.receive(limit=1)) == ["a"]  # "b" is free, but for its sender
+    pages = 0
+
+    def make_busy(found: list[Waiting]) -> list[Waiting]:
+        nonlocal pages
+        pages += 1
+        if pages == 2:  # the first one has "a"
+            store.failing[stripe_of(BUDI)] = [StoreBusy("busy")]
+        return found
+
+    back_end(lied_to).lie = make_busy
+    assert one.receive(limit=1) == []
+    assert store.failing[stripe_of(BUDI)] == []
 
 
 def test_trouble_is_raised_where_there_is_nothing_to_return(lied_to: Fleet) -> None:

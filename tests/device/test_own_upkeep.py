@@ -2,6 +2,7 @@
 """What is to be done about the own list, and what was."""
 
 import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,10 @@ from e2ecross.device.own_upkeep import (
 )
 from e2ecross.errors import RestoredStore
 from e2ecross.state.accounts import put_own_account
+from e2ecross.state.context import Context
 from e2ecross.state.epoch import read_epoch
+from e2ecross.state.transactions import stripe_transaction
+from e2ecross.stores import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.accounts import (
@@ -206,6 +210,23 @@ def test_that_the_list_is_too_old_is_told_once(clock: FakeClock, number: int) ->
     clock.advance(36 * DAY_MS)
     tell_expired(context)
     assert notices_of(device) == EXPIRED * 2
+
+
+def test_what_another_worker_has_told_meanwhile_is_not_told_again(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = make_device(ANA, clock=clock)
+    hold_list(phone, sign_devices(phone))
+    clock.advance(36 * DAY_MS)
+
+    def begin(context: Context) -> AbstractContextManager[Transaction]:
+        monkeypatch.undo()
+        tell_expired(context)
+        return stripe_transaction(context)
+
+    monkeypatch.setattr("e2ecross.device.own_upkeep.stripe_transaction", begin)
+    tell_expired(phone._context)
+    assert notices_of(phone) == EXPIRED
 
 
 def test_the_policy_says_what_is_too_old(clock: FakeClock) -> None:

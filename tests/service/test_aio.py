@@ -144,6 +144,112 @@ def test_hold_is_of_the_client_that_has_received(tmp_path: Path) -> None:
         run(work())
 
 
+class Shop:
+    """The device ANA with stripes, of which this is one worker; BUDI has sent so many texts."""
+
+    def __init__(self, directory: Path, texts: int) -> None:
+        self.now_ms = 1_000_000
+        self.relay = Relay(directory / "relay.db", clock=self._clock)
+        self.client = Client(Device.create(ANA, MemoryStore(64), clock=self._clock), self.relay)
+        self.client.register()
+        self.budi = Client(Device.create(BUDI, MemoryStore(), clock=self._clock), self.relay)
+        self.budi.register()
+        for number in range(texts):
+            self.budi.send(ANA, Text(str(number)))
+        self.other = self.client.for_thread()
+
+    def _clock(self) -> int:
+        return self.now_ms
+
+
+def test_what_waits_behind_others_is_held_in_time(tmp_path: Path) -> None:
+    shop, seen = Shop(tmp_path, 5), list[str]()
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            async for item in client.items():
+                seen.extend(texts([item]))
+                shop.now_ms += 30_000
+                assert shop.other.receive() == []
+                await client.confirm([item])
+                if len(seen) == 5:
+                    break
+
+    run(work())
+    assert seen == ["0", "1", "2", "3", "4"]
+
+
+def test_hold_holds_what_waits_behind_it(tmp_path: Path) -> None:
+    shop, seen = Shop(tmp_path, 2), list[str]()
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            async for item in client.items():
+                seen.extend(texts([item]))
+                for _ in range(3):
+                    shop.now_ms += 40_000
+                    await client.hold([item])
+                assert shop.other.receive() == []
+                await client.confirm([item])
+                if len(seen) == 2:
+                    break
+
+    run(work())
+    assert seen == ["0", "1"]
+
+
+def test_what_another_worker_has_got_is_not_handed_out(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 3)
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            assert await first(client) == ["0"]
+            shop.now_ms += 60_000
+            items = shop.other.receive()
+            assert texts(items) == ["0", "1", "2"]
+            await client.hold(items[:1])  # of this one, not of what it had
+            shop.other.confirm(items)
+            assert len(client._arrived) == 0
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first(client), 0.2)
+
+    run(work())
+
+
+def test_what_comes_again_is_not_overtaken(tmp_path: Path) -> None:
+    shop, seen = Shop(tmp_path, 2), list[str]()
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            assert await first(client) == ["0"]
+            shop.now_ms += 50_000
+            shop.budi.send(ANA, Text("2"))
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first(client), 0.2)
+            shop.now_ms += 10_000
+            async for item in client.items():
+                seen.extend(texts([item]))
+                if len(seen) == 3:
+                    break
+
+    run(work())
+    assert seen == ["0", "1", "2"]
+
+
+def test_what_cannot_be_held_is_not_handed_out(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 3)
+
+    async def work() -> None:
+        async with AsyncClient(shop.client) as client:
+            assert await first(client) == ["0"]
+            shop.now_ms += 30_000
+            shop.relay.close()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(first(client), 0.2)
+
+    run(work())
+
+
 def test_items_hands_out_in_order_and_waits_for_more(pair: Pair) -> None:
     async def work() -> None:
         async with AsyncClient(pair[0]) as ana, AsyncClient(pair[1]) as budi:

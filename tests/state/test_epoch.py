@@ -496,3 +496,14 @@ def test_a_stripe_that_is_put_back_stops_at_its_first_message_and_no_other_does(
     with pytest.raises(RestoredStore):
         ana.encrypt(BUDI, Text("under a key that was used"))
     ana.encrypt(TOKO, Text("halo"))
+
+
+def test_a_store_whose_only_epoch_cannot_be_read_is_not_held_against_the_back_end(
+    stores: Stores,
+) -> None:
+    store = stores.open("ana")
+    ana = make_device(ANA, store)
+    with store.transaction() as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    with pytest.raises(RecordCorrupted):
+        check_backend_epoch(ana._context, {0: 0})

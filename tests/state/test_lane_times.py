@@ -12,6 +12,7 @@ from e2ecross.state.lane_times import (
     claim_lanes,
     free_lanes,
     is_sweep_due,
+    note_if_empty,
     put_leaving,
 )
 from e2ecross.state.outbox import (
@@ -134,6 +135,31 @@ def test_it_is_left_alone_and_then_taken_over_once(store: MemoryStore, context: 
         assert claim_lanes(context, tx, now_ms, 50) == [MESSAGES]
         assert not is_sweep_due(tx, now_ms)
         assert claim_lanes(context, tx, now_ms, 50) == []
+
+
+def test_what_has_left_is_due_no_more(store: MemoryStore) -> None:
+    now_ms = NOW_MS + LEFT_ALONE_MS
+    with store.transaction(STRIPE) as tx:
+        waiting, other = leave(tx, 1), leave(tx, 2, TOKO)
+        remove_waiting(tx, waiting)
+        assert not note_if_empty(tx)
+        assert is_sweep_due(tx, now_ms)
+        remove_waiting(tx, other)
+        assert note_if_empty(tx)
+        assert not is_sweep_due(tx, now_ms)
+
+
+def test_where_it_cannot_be_read_what_waits_something_may_be_due(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RecordCorrupted("what another key has sealed")
+
+    with store.transaction(STRIPE) as tx:
+        leave(tx, 1)
+        monkeypatch.setattr(type(tx), "partitions", fail)
+        assert not note_if_empty(tx)
+        assert is_sweep_due(tx, NOW_MS + LEFT_ALONE_MS)
 
 
 def test_lanes_that_were_not_tried_in_vain_are_taken_over_first(

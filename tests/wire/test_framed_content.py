@@ -442,7 +442,7 @@ def test_an_unknown_kind_in_a_frame_is_carried(kind: int) -> None:
             UnsupportedContent(kind, bad)
 
 
-@pytest.mark.parametrize("kind", [9, 10, 11, 12, 15, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("kind", [9, 12, 15, 2**31, 2**32 - 1])
 def test_other_unknown_kinds_have_no_frame(kind: int) -> None:
     content = UnsupportedContent(kind, b"\xff anything")
     assert content.frame is None
