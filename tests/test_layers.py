@@ -81,7 +81,7 @@ NARROW: dict[str, set[str]] = {
     "service.urls": _WAY,
     "service.aio": {
         *{"errors", "arguments", "address", "client.client", "client.groups", "state.inbox"},
-        *{"wire.group", "service.async_group"},
+        *{"wire.group", "service.async_group", "client.handing_out"},
     },
     "service.async_group": {"client.groups", "wire.group"},
 }

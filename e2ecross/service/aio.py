@@ -6,8 +6,6 @@ Rules:
 - A call that is cancelled goes on in its thread, as if its answer was lost: a `send` that is
   repeated with the same `message_id` sends once.
 - Nothing that `items` has fetched is lost by its cancellation: the next `items` hands it out.
-- In a store with stripes an item is with one worker. What waits here behind others is held for
-  longer in time, and is not handed out when that was too late: it comes again, from any worker.
 
 Source: docs/service.md, clients in asyncio.
 """
@@ -16,7 +14,6 @@ import asyncio
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial, update_wrapper
@@ -24,14 +21,13 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from e2ecross.address import Recipient
-from e2ecross.arguments import require_list, require_type, require_whole_number
+from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.client.client import Client
 from e2ecross.client.groups import Group
-from e2ecross.device.device import context_of
+from e2ecross.client.handing_out import HandingOut
 from e2ecross.errors import BackendError, InvalidArgument, NotRegistered, StoreError
 from e2ecross.service.async_group import AsyncGroup
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.inbox_holds import HOLD_MS
 from e2ecross.wire.group import GroupId
 
 __all__ = ["AsyncClient"]
@@ -46,9 +42,6 @@ _LONGEST_PAUSE: Final = 30.0
 _SPREAD: Final = 0.2
 _SHORTEST_ROUND: Final = 1.0
 """Seconds from one fetch that found nothing to the next, where the back end does not wait."""
-_HOLD_AFTER_MS: Final = HOLD_MS // 3
-_SURELY_HELD_MS: Final = HOLD_MS * 3 // 4
-"""The last quarter is for what a call does after it has taken in what it returns."""
 
 
 def _in_thread(
@@ -83,8 +76,7 @@ class AsyncClient:
         self._threads = ThreadPoolExecutor(threads, "e2ecross-client")
         self._waiting = ThreadPoolExecutor(1, "e2ecross-items")
         self._arriving: Future[list[InboxItem]] | None = None
-        self._arrived: deque[InboxItem] = deque()
-        self._held_ms = 0  # when it was held the last time
+        self._arrived = HandingOut(client)
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -120,8 +112,8 @@ class AsyncClient:
         """
         pause = _FIRST_PAUSE
         while not self._is_closed:
-            while await self._still_has_some():
-                yield self._arrived.popleft()
+            while await self._has_some():
+                yield self._arrived.items.popleft()
             started = time.monotonic()
             try:
                 found = await self._arrival()
@@ -138,7 +130,7 @@ class AsyncClient:
     async def _arrival(self) -> bool:
         """Wait for a fetch, also one that a cancelled `items` has left; whether it found any."""
         if self._arriving is None:
-            self._arriving = self._waiting.submit(self._receive_at_once)
+            self._arriving = self._waiting.submit(self._arrived.receive, _FETCHED_AT_ONCE)
         arriving = self._arriving
         # Waited for by its end alone, so that to be cancelled here does not cancel it.
         ended = asyncio.wrap_future(arriving)
@@ -151,40 +143,17 @@ class AsyncClient:
             self._arriving = None
             raise
         self._arriving = None
-        self._arrived.extend(arriving.result())
-        return bool(self._arrived)
+        self._arrived.items.extend(arriving.result())
+        return bool(self._arrived.items)
 
-    def _receive_at_once(self) -> list[InboxItem]:
-        found = self.client.receive(_FETCHED_AT_ONCE)
-        self._held_ms = self._now_ms()
-        return found
-
-    async def _still_has_some(self) -> bool:
-        """Whether something waits here to be handed out that no other worker has got meanwhile."""
-        has_stripes = bool(context_of(self.client.device).store.stripes)
-        if has_stripes and self._arrived and self._forget_late() >= _HOLD_AFTER_MS:
+    async def _has_some(self) -> bool:
+        """Whether something waits here that no other worker has got meanwhile."""
+        if self._arrived.is_to_hold():
             try:
                 await self.hold(())
             except (BackendError, StoreError):
-                self._let_go()
-        return bool(self._arrived)
-
-    def _forget_late(self) -> int:
-        """Forget what waits here if others may have it; returns for how long it is held, or 0."""
-        age_ms = self._now_ms() - self._held_ms
-        if 0 <= age_ms < _SURELY_HELD_MS:
-            return age_ms
-        self._let_go()
-        return 0
-
-    def _let_go(self) -> None:
-        if self._arrived:
-            self._arrived.clear()
-            # As another worker: else what follows would come before what comes again.
-            self.client = self.client.for_thread()
-
-    def _now_ms(self) -> int:
-        return context_of(self.client.device).clock()
+                self._arrived.let_go()
+        return bool(self._arrived.items)
 
     async def _run(self, call: Callable[[], T]) -> T:
         self._require_open()
@@ -207,18 +176,13 @@ class AsyncClient:
         What one that is cancelled has fetched is handed out after a restart: rather use `items`.
         """
         self._require_open()
-        receiving = partial(self.client.receive, limit)
+        receiving = partial(self._arrived.client.receive, limit)
         return await asyncio.get_running_loop().run_in_executor(self._waiting, receiving)
 
     async def hold(self, items: Iterable[InboxItem]) -> None:
         """See `Client.hold`; with them goes what `items` has still to hand out."""
-        now_ms, every = self._now_ms(), require_list("items", items)
-        if context_of(self.client.device).store.stripes:
-            self._forget_late()
-            every += self._arrived
         # Not by the client of a thread: the back end holds for the one that has received.
-        await self._run(lambda: self.client.hold(every))
-        self._held_ms = now_ms
+        await self._run(lambda: self._arrived.hold(items))
 
     update_wrapper(hold, Client.hold)
 

@@ -209,7 +209,7 @@ def test_what_another_worker_has_got_is_not_handed_out(tmp_path: Path) -> None:
             assert texts(items) == ["0", "1", "2"]
             await client.hold(items[:1])  # of this one, not of what it had
             shop.other.confirm(items)
-            assert len(client._arrived) == 0
+            assert len(client._arrived.items) == 0
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(first(client), 0.2)
 
