@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from e2ecross import Client, Device, FailedMessage, Message, Policy, Text
+from e2ecross.client import fan_out
 from e2ecross.errors import BackendError, InvalidArgument, MailboxFull
 from e2ecross.state.inbox import InboxItem
 from tests.support.accounts import change_devices, device_of, make_account, new_client
@@ -249,6 +250,40 @@ def test_out_of_reach_no_own_device_has_what_nobody_else_has_got(
         last(own[0])
     (copy,) = (each for each in messages(own[1]) if each.peer == BUDI.user_id)
     assert (copy.message_id, copy.content) == (MESSAGE_ID, HALO)
+
+
+def test_behind_what_waits_for_others_an_own_copy_waits(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    own[0].send(BUDI, Text("before"))
+    messages(*own, *others)
+    backend.break_for(BUDI)
+    for text in ("first", "second"):
+        (sent,) = own[0].send_many([BUDI], Text(text), message_id=text.encode().ljust(16))
+        assert isinstance(sent, BackendError)
+        assert messages(own[1]) == []
+    backend.broken.clear()
+    own[0].maintain()
+    assert [each.content for each in messages(own[1])] == [Text("first"), Text("second")]
+
+
+def test_an_own_copy_that_waits_for_others_is_told(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where what it waits for has gone by another process since somebody looked."""
+    own[0].send(BUDI, Text("before"))
+    messages(*own, *others)
+    laptop = device_of(ANA, 2)
+    backend.break_for(laptop)
+    own[0].send_many([BUDI], Text("stands before it"), message_id=MESSAGE_ID)
+    backend.broken.clear()
+    monkeypatch.setattr(fan_out, "send_waiting", lambda *_, **__: False)
+    sent = own[0].send(BUDI, HALO)
+    problems = {each.address: each.problem for each in sent.deliveries}
+    assert problems == {BUDI: "", laptop: BackendError.code}
 
 
 @pytest.mark.parametrize("message_id", [None, MESSAGE_ID])
