@@ -32,10 +32,15 @@ def deposits(monkeypatch: pytest.MonkeyPatch) -> Deposits:
     genuine = Relay.deposit_all
 
     def deposit_all(
-        self: Relay, token: bytes, envelopes: Sequence[bytes], *, epochs: Mapping[int, int]
+        self: Relay,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int],
+        consents: Sequence[bytes],
     ) -> Deposited:
         calls.append([Envelope.decode(envelope) for envelope in envelopes])
-        return genuine(self, token, envelopes, epochs=epochs)
+        return genuine(self, token, envelopes, epochs=epochs, consents=consents)
 
     monkeypatch.setattr(Relay, "deposit_all", deposit_all)
     return calls
