@@ -64,9 +64,9 @@ class ValueCache:
         self._values: _Values = {}
 
     def find(self, place: _Place, codec: Codec[V]) -> V | None:
-        """Return the value at that place, or None: nothing is there; as far as this codec knows.
+        """Return the value at that place, or None: nothing is there, for any codec.
 
-        `NOT_KEPT` where that is not known. That nothing is there says any codec.
+        `NOT_KEPT` where that is not known.
         """
         kept = self._values.get(place)
         if kept is None or (kept[0] is not None and kept[1] is not codec):
