@@ -5,11 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from e2ecross import Client, Device, GroupId, Text
+from e2ecross import Client, Device, GroupId, Receipt, Text
+from e2ecross.device.copy_accounts import CopyAccount
 from e2ecross.device.group_raw import SenderKeyGroup
 from e2ecross.device.own_list import ensure_own_list
 from e2ecross.errors import FleetUnsupported, InvalidArgument
 from e2ecross.state.accounts import find_list
+from e2ecross.state.conversations import ContactState, find_conversation
+from e2ecross.state.stripe import stripe_of
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from tests.support.devices import ANA, BUDI, BackendSimulator, dump, make_client, make_device
@@ -82,3 +85,25 @@ def test_messages_go_through_such_stores() -> None:
         items = two.receive()
         assert [item.content for item in items if hasattr(item, "content")] == [Text("halo")]
         two.confirm(items)
+
+
+def test_who_was_blocked_is_accepted_by_a_message_and_that_it_was_read_is_told() -> None:
+    backend = BackendSimulator()
+    store = MemoryStore(64)
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend, MemoryStore(64))
+    ana.block(BUDI.user_id)
+    sent = ana.send(BUDI, Text("halo"))
+    with store.transaction() as tx:
+        view = tx.at(stripe_of(BUDI.user_id, 64))
+        assert find_conversation(view, BUDI.user_id).state == ContactState.ACCEPTED
+    assert ana.pending() == []  # no other own device is told
+    budi.confirm(budi.receive())
+    read = Receipt(Receipt.READ, (sent.message_id,))
+    backend.inject(ANA, budi.device.encrypt(ANA, read).encode())
+    ana.confirm(ana.receive())  # what is noted of its files has the whole store
+    assert ana.pending() == []
+
+
+def test_what_is_known_of_a_granted_account_is_not_shown() -> None:
+    account = CopyAccount(BUDI.user_id, None, None, 0, b"a token, 32 bytes, that is secret")
+    assert repr(account) == "<CopyAccount instagram:budi>"
