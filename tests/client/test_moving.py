@@ -8,6 +8,7 @@ from types import TracebackType
 import pytest
 
 from e2ecross import Client, Device, Text
+from e2ecross.device.moving import at_moved_server, that_resumes
 from e2ecross.errors import NotRegistered, RestoredStore, StoreMoved
 from e2ecross.stores import MemoryStore, Store
 from e2ecross.stores.base import Transaction
@@ -36,6 +37,7 @@ class MovingStore(AroundStore):
         self.moves_before: int | None = None  # the transaction before which it moves
         self.begun = 0
         self.accepted = 0
+        self.is_closed = False
 
     def move(self) -> None:
         """It fails over."""
@@ -49,6 +51,9 @@ class MovingStore(AroundStore):
     def accept_move(self) -> None:
         self.accepted += 1
         self.moved_ms = None
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class _Moving:
@@ -231,3 +236,17 @@ def test_a_store_without_stripes_is_used_as_it_is(backend: BackendSimulator) -> 
     store = MemoryStore(0)
     ana = make_client(ANA, backend, store)
     assert ana._context.store is store
+
+
+def test_what_is_no_transaction_goes_to_the_store_as_it_is(ana: Client, store: MovingStore) -> None:
+    def never(_: StoreMoved) -> None:
+        pytest.fail("nothing begins")
+
+    context = ana.device._context
+    for around in (at_moved_server(context).store, that_resumes(context, never).store):
+        assert around is not store
+        store.move()
+        store.is_closed = False
+        around.accept_move()
+        around.close()
+        assert (store.moved_ms, store.is_closed) == (None, True)

@@ -9,7 +9,9 @@ import pytest
 from e2ecross import Text
 from e2ecross.device.ages import Ages, read_ages
 from e2ecross.device.device import context_of
-from e2ecross.state.outbox import put_resend
+from e2ecross.errors import BackendError
+from e2ecross.state.outbox import Lane, LaneName, put_resend
+from e2ecross.state.queue import number_row
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Table
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, make_client, make_device
@@ -25,6 +27,29 @@ def test_what_is_asked_for_again_does_not_wait_since_it_was_sent_first() -> None
     context = context_of(ana.device)
     with peer_transaction(context, BUDI.user_id) as tx:
         put_resend(tx, BUDI, message_id)
+    assert read_ages(context) == Ages(0, 0)
+
+
+@pytest.mark.parametrize("is_row_lost", [True, False])
+def test_of_a_message_that_is_not_there_or_not_kept_nothing_is_known(is_row_lost: bool) -> None:
+    clock = FakeClock()
+    backend = BackendSimulator(clock=clock)
+    ana = make_client(ANA, backend, MemoryStore(64), clock=clock)
+    make_client(BUDI, backend, clock=clock)
+    ana.send(BUDI, Text("arrives"))
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana.send(BUDI, Text("waits"))
+    clock.advance(60_000)
+    context = context_of(ana.device)
+    assert read_ages(context) == Ages(60_000, 0)
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    with peer_transaction(context, BUDI.user_id) as tx:
+        if is_row_lost:
+            tx.delete(Table.OUTBOX, lane.partition, number_row(1))
+        else:
+            for partition, row, _ in list(tx.scan(Table.SENT)):
+                tx.delete(Table.SENT, partition, row)
     assert read_ages(context) == Ages(0, 0)
 
 

@@ -564,6 +564,16 @@ def test_failures_wait_and_arrivals_do_not() -> None:
     assert (health.queues.inbox, table_of(health, Table.INBOX).records) == (1, 2)
 
 
+def test_a_message_whose_end_has_come_waits_without_its_content() -> None:
+    store = MemoryStore()
+    ended = InboxMessage(BUDI, bytes(16), NOW_MS - 7, 0, b"", expired=True)
+    with store.transaction() as tx:
+        tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(ended))
+    health = health_of(store)
+    assert (health.queues.inbox, health.queues.inbox_oldest_ms) == (1, 7)
+    assert table_of(health, Table.INBOX).damaged == 0
+
+
 def test_uploads_wait_until_they_are_complete() -> None:
     store = MemoryStore()
     with store.transaction() as tx:

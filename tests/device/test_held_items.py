@@ -104,6 +104,14 @@ def test_a_failure_of_who_was_blocked_is_settled_at_once(ana: Device, budi: Devi
     assert (again.items, again.settled) == ([], [2])
 
 
+def test_what_was_confirmed_and_comes_again_is_settled(ana: Device, budi: Device) -> None:
+    arrived = arrive(ana, budi, 1)
+    (item,) = intake(ana).take_in([arrived]).items
+    confirm_in_stripe(ana._context, Acknowledging(), STRIPE, [item], is_acknowledged=False)
+    taken = intake(ana).take_in([arrived])
+    assert (taken.done, taken.items, taken.settled, taken.left) == (1, [], [1], 0)
+
+
 def test_what_a_failure_makes_wait_in_the_outbox_is_no_item(ana: Device, budi: Device) -> None:
     taken = intake(ana).keep_failure(arrive(ana, budi, 1), AuthenticationFailed("?"))
     (item,) = taken.items
