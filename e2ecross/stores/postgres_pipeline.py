@@ -53,8 +53,8 @@ class _Bound(NamedTuple):
     """
 
     key: _Key
-    values: Sequence[Any]
-    formats: Sequence[pq.Format]
+    values: list[Any]  # psycopg 3.2 takes nothing else
+    formats: list[pq.Format]
 
 
 class Pipeline:
@@ -111,10 +111,12 @@ class Pipeline:
     def _bind(self, sql: str, parameters: tuple[Any, ...]) -> _Bound:
         query = _numbered(sql)
         if not parameters:
-            return _Bound((query, ()), (), ())
+            return _Bound((query, ()), [], [])
         transformer = self._transformer
         values = transformer.dump_sequence(parameters, _AUTO[: len(parameters)])
-        return _Bound((query, transformer.types or ()), values, transformer.formats or ())
+        return _Bound(
+            (query, transformer.types or ()), list(values), list(transformer.formats or ())
+        )
 
     def _send(self, server: PGconn, bound: _Bound, new: dict[_Key, bytes]) -> int:
         """Send a statement; gives how many answers there will be, of which the last counts."""
