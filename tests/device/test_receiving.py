@@ -29,6 +29,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire._pb.signal import wire_pb2
 from e2ecross.wire.content import PayloadContent, Resent
@@ -417,7 +418,7 @@ def test_another_identity_in_the_wrapper_of_a_known_session_is_refused() -> None
 
 def _send(ana: Device, content: PayloadContent) -> Envelope:
     message_id = ana._context.entropy.bytes(16)
-    with ana._context.store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         return encrypt_content(ana._context, tx, BUDI, content, message_id, NOW_MS)
 
 

@@ -285,7 +285,7 @@ def craft(
         peer,
         device_list,
     )
-    with context.store.transaction() as tx:
+    with peer_transaction(context, recipient.user_id) as tx:
         kind, data = encrypt_plaintext(context, tx, recipient, encode_payload(payload))
     return Envelope(message_id, context.address, recipient, kind, data)
 
