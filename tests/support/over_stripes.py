@@ -264,6 +264,7 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/client/test_sending_contents.py::test_what_protects_somebody_goes_to_who_obeys_it_or_to_nobody",
         "tests/client/test_sending_contents.py::test_who_does_not_obey_it_any_more_gets_nothing_again",
         "tests/client/test_sending_contents.py::test_who_shows_all_of_it_gets_all_of_it",
+        "tests/client/test_sending_contents.py::test_whatever_is_sent_is_read_at_every_end",
         "tests/client/test_workers_contents.py::test_a_copy_of_an_own_device_is_in_stripe_0_and_accepts_its_recipient",
         "tests/client/test_workers_contents.py::test_what_was_read_on_another_device_is_erased_in_the_stripe_of_its_sender",
         "tests/client/test_wrong_backends.py::test_an_awaitable_in_the_place_of_an_answer_is_an_error[acknowledge]",
