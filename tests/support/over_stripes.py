@@ -267,6 +267,7 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/client/test_sending_contents.py::test_whatever_is_sent_is_read_at_every_end",
         "tests/client/test_workers_contents.py::test_a_copy_of_an_own_device_is_in_stripe_0_and_accepts_its_recipient",
         "tests/client/test_workers_contents.py::test_what_was_read_on_another_device_is_erased_in_the_stripe_of_its_sender",
+        "tests/client/test_workers_contents.py::test_pins_and_lists_of_others_are_taken_into_their_stripes",
         "tests/client/test_wrong_backends.py::test_an_awaitable_in_the_place_of_an_answer_is_an_error[acknowledge]",
         "tests/client/test_wrong_backends.py::test_no_answer_about_what_was_refused_loses_nothing[False-answer10]",
         "tests/client/test_wrong_backends.py::test_no_answer_about_what_was_refused_loses_nothing[False-answer11]",
