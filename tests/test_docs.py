@@ -125,6 +125,8 @@ def test_blocks_are_python_or_shell() -> None:
 def test_a_command_exists(command: str) -> None:
     if "benchmarks.service" in command:
         require_extras()
+    if "benchmarks.fleet" in command:
+        require_extras("psycopg")
     check_command(command)
 
 

@@ -21,15 +21,16 @@ from typing import Final, Self
 
 import pytest
 
+from tests.support.service import LiveService, require_extras
+
+require_extras("fastapi", "segno")
+
 from e2ecross import Address, Client, Device, InboxItem, Message, Text
 from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend
 from e2ecross.stores import MemoryStore, SQLiteStore
 from tests.cli.support import read_qr_bytes
 from tests.support.documents import ROOT
-from tests.support.service import LiveService, require_extras
-
-require_extras("fastapi", "segno")
 
 EXAMPLES: Final = ROOT / "docs" / "examples"
 FILES: Final = sorted(EXAMPLES.glob("*.py"))
