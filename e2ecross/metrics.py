@@ -22,7 +22,7 @@ _LOG: Final = logging.getLogger("e2ecross.metrics")
 class Metrics(Protocol):
     """Whoever watches a `Client` or a `PostgresStore`; called by any thread.
 
-    docs/how-to.md has the names.
+    docs/metrics.md has the names.
     """
 
     def count(self, name: str, n: int = 1) -> None:

@@ -17,21 +17,18 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.lane_times import claim_lanes, free_lanes, is_sweep_due, note_if_empty
 from e2ecross.state.outbox import Lane, Waiting
-from e2ecross.state.transactions import stripe_transaction
+from e2ecross.state.transactions import shuffled, stripe_transaction
 from e2ecross.stores.base import Table
 
 __all__ = ["forget_taken", "free_at_once", "stripes_to_sweep", "take_over"]
 
 _MAX_LANES: Final = 50
 """Lanes that are taken over at once: what the worker that dies then has delays."""
-_RANDOM_BYTES: Final = 8
 
 
 def stripes_to_sweep(context: Context) -> list[int]:
     """Return the stripes in which something waits, in a random order."""
-    stripes = context.store.stripes_with(Table.OUTBOX)
-    order = {stripe: context.entropy.bytes(_RANDOM_BYTES) for stripe in stripes}
-    return sorted(stripes, key=lambda stripe: order[stripe])
+    return shuffled(context, context.store.stripes_with(Table.OUTBOX))
 
 
 def take_over(context: Context, leftovers: Leftovers, stripe: int) -> list[Lane]:

@@ -110,7 +110,7 @@ def some_stripes(context: Context, table: Table) -> Sequence[int]:
     """
     if not context.store.stripes:
         return (0,)
-    return _shuffled(context, context.store.stripes_with(table))[:_AT_ONCE]
+    return shuffled(context, context.store.stripes_with(table))[:_AT_ONCE]
 
 
 def views_of_some(context: Context, tx: Transaction) -> Iterator[Transaction]:
@@ -128,10 +128,11 @@ def views_of_some(context: Context, tx: Transaction) -> Iterator[Transaction]:
 
 def shuffled_stripes(context: Context) -> list[int]:
     """Return all stripes but 0, in an order of chance."""
-    return _shuffled(context, range(1, context.store.stripes + 1))
+    return shuffled(context, range(1, context.store.stripes + 1))
 
 
-def _shuffled(context: Context, stripes: Sequence[int]) -> list[int]:
+def shuffled(context: Context, stripes: Sequence[int]) -> list[int]:
+    """Return stripes in an order of chance: workers do not come to one all at once."""
     noise = iter(context.entropy.bytes(_ORDER_BYTES * len(stripes)))
     drawn = [(bytes(islice(noise, _ORDER_BYTES)), stripe) for stripe in stripes]
     return [stripe for _, stripe in sorted(drawn)]
