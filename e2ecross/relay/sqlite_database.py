@@ -53,13 +53,15 @@ T = TypeVar("T")
 class _Connection:
     """The connection of one thread, and the call that is inside a transaction with it."""
 
+    _process: int | None = None  # until it is known
+
     def __init__(self, raw: sqlite3.Connection, known: "dict[int, _Reference]") -> None:
         self.raw = raw
         self._holder: FrameType | None = None
-        self._process = os.getpid()
         # Before anybody has it, so that closing finds it whatever comes next.
         self._known = known
         known[id(self)] = weakref.ref(self)
+        self._process = os.getpid()
 
     def take(self, holder: FrameType) -> None:
         """Record who is inside.
@@ -102,6 +104,8 @@ class _Connection:
 
     def __del__(self) -> None:
         # A thread has ended, or the database was dropped without close().
+        if self._process is None:  # or it was interrupted while it was made: `raw` ends with it
+            return
         if self._process == os.getpid():
             self._known.pop(id(self), None)
             self.raw.close()

@@ -201,7 +201,7 @@ class Block:
 
     def __del__(self) -> None:
         # Of a block that an interrupt has ended before it could: its connection must not be lost.
-        if self._link is not None:
+        if getattr(self, "_link", None) is not None:  # it may have come before there was one
             self._let_go()
 
     def _begin(self, pool: Pool) -> None:
