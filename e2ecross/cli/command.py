@@ -92,10 +92,10 @@ def _demo(arguments: argparse.Namespace) -> int:
         if arguments.dir is not None:
             print("e2ecross demo: --fleet keeps no files: leave --dir out", file=sys.stderr)
             return 2
-        from e2ecross.cli.demo_fleet import run_fleet_demo
+        from e2ecross.demo.fleet.run import run_fleet_demo
 
         return run_fleet_demo(plain=arguments.plain, json=arguments.json)
-    from e2ecross.cli.demo_run import run_demo
+    from e2ecross.demo.run import run_demo
 
     return run_demo(
         folder=arguments.dir,

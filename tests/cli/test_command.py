@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Address, Envelope, MessageKind
-from e2ecross.cli.demo_output import PlainOutput
-from e2ecross.cli.demo_run import choose_output
+from e2ecross.demo.output import PlainOutput
+from e2ecross.demo.run import choose_output
 from tests.cli.support import call, run
 
 
@@ -107,7 +107,7 @@ def test_what_an_output_cannot_show_is_replaced() -> None:
 def test_without_rich_the_demo_prints_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name == "rich" or name.startswith("rich.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "e2ecross.cli.demo_rich", raising=False)
+    monkeypatch.delitem(sys.modules, "e2ecross.demo.rich_output", raising=False)
     monkeypatch.setitem(sys.modules, "rich", None)
     assert isinstance(choose_output(plain=False, json=False), PlainOutput)
 
@@ -115,7 +115,7 @@ def test_without_rich_the_demo_prints_plainly(monkeypatch: pytest.MonkeyPatch) -
 def test_nothing_imports_rich_but_the_coloured_demo() -> None:
     program = (
         "import sys, e2ecross, e2ecross.cli, e2ecross.cli.inspect\n"
-        "from e2ecross.cli.demo_run import choose_output\n"
+        "from e2ecross.demo.run import choose_output\n"
         "choose_output(plain=True, json=False), choose_output(plain=False, json=True)\n"
         "sys.exit('rich' in sys.modules)"
     )

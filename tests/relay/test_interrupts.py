@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -213,6 +214,10 @@ def interrupt_anywhere(
     assert at > 50
 
 
+def open_and_close(path: Path) -> None:
+    Relay(path).close()
+
+
 def test_an_interrupt_anywhere_in_opening(tmp_path: Path) -> None:
     """Nothing is printed by what is half made (pytest fails for it), and the next one opens."""
 
@@ -221,7 +226,7 @@ def test_an_interrupt_anywhere_in_opening(tmp_path: Path) -> None:
             path = tmp_path / f"{at}.db"
             interrupter = Interrupter((sqlite_database.__file__,), "opcode", at)
             try:
-                interrupter.run(lambda path=path: Relay(path).close())
+                interrupter.run(partial(open_and_close, path))
                 break
             except Interrupt:
                 pass

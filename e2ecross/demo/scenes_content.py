@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenes of the demo about what apps show, and about a file on its way."""
+
+from typing import Any, Final
+
+from e2ecross.demo.director import Director, check, take
+from e2ecross.demo.facts import Letter
+from e2ecross.demo.facts_content import (
+    Announced,
+    AppsDiffer,
+    FileAttack,
+    NotSent,
+    Photo,
+    Received,
+)
+from e2ecross.demo.people import ANA, BUDI, LAPTOP, TABLET, DemoFailed, Person
+from e2ecross.demo.photo import draw_photo
+from e2ecross.wire.capabilities import Capability, decode_capabilities
+
+__all__ = ["apps_differ", "photo"]
+
+_QUESTION: Final = "Which roast for Saturday?"
+_LABELS: Final = ("Gayo", "Toraja")
+_PASSING: Final = "My safe opens with 4-9-2. Forget it in an hour."
+_HOUR: Final = "3600"
+_CAPTION: Final = "Look what I am having! The cup is from the shop, too."
+_CORRUPTED: Final = "attachment_corrupted"
+_LOST_AFTER_CHUNKS: Final = 3
+_SWAPPED: Final = (3, 4)  # from 0
+_CHUNK_BYTES: Final = 65_536
+_HASH_BYTES: Final = 32
+_PIECE_BYTES: Final = 16
+_PIECES: Final = 50
+
+
+def apps_differ(director: Director) -> AppsDiffer:
+    """Ana sends a poll to an app without polls, and what disappears to one that would keep it."""
+    announced = tuple(_announced(director, person) for person in (ANA, BUDI))
+    fallback = "\n".join((_QUESTION, *(f"{at}. {one}" for at, one in enumerate(_LABELS, 1))))
+    poll = {"question": _QUESTION, "labels": "\n".join(_LABELS)}
+    told, stands_in = _try(director, "try_poll", fallback, "lossy_content", poll)
+    check(stands_in == fallback, f"Ana was told that {stands_in!r} would stand in for the poll")
+    passing = {"text": _PASSING, "seconds": _HOUR}
+    refused, _ = _try(director, "try_disappearing", _PASSING, "content_refused", passing)
+    check(Capability.OPTIONS in told.lacking, f"Ana was told of {told.lacking} for a poll")
+    check(refused.lacking == (Capability.EXPIRY,), f"Ana was told of {refused.lacking}")
+    letter = director.post(ANA, BUDI, fallback, "send_poll", **poll)
+    # Budi wrote last, so Ana's next message begins a chain: nothing before was encrypted in it.
+    number = None if letter.view.message is None else letter.view.message.counter
+    check(number == 0, f"what Ana's app refused was encrypted: the poll has number {number}")
+    director.deliver(letter)
+    return AppsDiffer(announced, told, letter, refused)
+
+
+def _announced(director: Director, person: Person) -> Announced:
+    entry = director.back_end.signed_list(person.user).list.find(person.device)
+    ids = frozenset() if entry is None else decode_capabilities(entry.capabilities)
+    return Announced(person, tuple(sorted(ids)))
+
+
+def _try(
+    director: Director, do: str, text: str, code: str, direction: dict[str, str]
+) -> tuple[NotSent, str]:
+    """Let Ana send what her app must refuse with this code; return that, and what would stand in.
+
+    Raises:
+        DemoFailed: it is not refused, or for another reason, or something has left.
+    """
+    answer = director.stage.ask(ANA, do, to=BUDI.user, **direction)
+    check("refused" in answer, f"the app of Ana sent what it must not (to {do}): {answer}")
+    error = take(answer, "refused", dict)
+    found = error.get("code")
+    check(found == code, f"it was refused to {do} with {found!r} instead of {code!r}")
+    check(not director.back_end.waiting(BUDI), f"something has left when it was refused to {do}")
+    not_sent = NotSent(
+        sender=ANA,
+        recipient=BUDI,
+        text=text,
+        lacking=tuple(map(int, take(answer, "lacking", list))),
+        error=take(error, "type", str),
+        code=code,
+        explanation=take(error, "message", str),
+    )
+    return not_sent, take(answer, "fallback", str)
+
+
+def photo(director: Director) -> Photo:
+    """Budi sends a photo to both devices of Ana, over a way that is lost, and a hostile relay."""
+    picture = draw_photo()
+    (director.stage.folder / BUDI.photo).write_bytes(picture)
+    begun = director.stage.ask(BUDI, "begin_upload", file=BUDI.photo, lost_at="1")
+    check(begun.get("complete") is False, "the upload of the photo was not interrupted")
+    interrupted_at = director.back_end.blob().stored
+    ended = director.stage.leave(BUDI)
+    new = take(director.stage.enter([BUDI])[BUDI], "process_id", int)
+    gone_on = director.stage.ask(BUDI, "go_on_uploading")
+    check(gone_on.get("complete") is True, "the photo was not uploaded to the end")
+    went_on, blob = take(gone_on, "first", int), director.back_end.blob()
+    check(0 < interrupted_at < went_on, f"the upload began anew, after {interrupted_at} bytes")
+    check(blob.stored == blob.size > len(picture), f"the relay has {blob.stored} bytes of {blob}")
+    check(blob.user == BUDI.user, f"the relay has noted the photo as of {blob.user}")
+    pieces_searched = _search(director, picture)
+    letter = director.post(BUDI, ANA, _CAPTION, "send_file", text=_CAPTION)
+    copies = director.copies(letter, LAPTOP, TABLET)
+    director.deliver(letter)
+    director.deliver_copies(copies)
+    first = _receive_interrupted(director, letter, picture)
+    attack, second = _receive_attacked(director, letter, picture)
+    return Photo(
+        sender=BUDI,
+        size=len(picture),
+        relay_name=blob.name,
+        relay_size=blob.size,
+        uploaded_by=blob.user,
+        chunks=-(-blob.size // (_CHUNK_BYTES + _HASH_BYTES)),
+        interrupted_at=interrupted_at,
+        ended_process_id=ended,
+        new_process_id=new,
+        went_on=went_on,
+        pieces_searched=pieces_searched,
+        letter=letter,
+        copies=copies,
+        attack=attack,
+        received=(first, second),
+    )
+
+
+def _search(director: Director, picture: bytes) -> int:
+    """Look for pieces of the photo in all that the relay has; return for how many."""
+    found = director.back_end.read_files()
+    places = range(0, len(picture) - _PIECE_BYTES, len(picture) // _PIECES)
+    check(
+        not any(picture[at : at + _PIECE_BYTES] in found for at in places),
+        "the relay's files hold a piece of the photo",
+    )
+    return len(places)
+
+
+def _receive_interrupted(director: Director, letter: Letter, picture: bytes) -> Received:
+    """Ana's phone loses its way, and goes on."""
+    lost_at = str(_LOST_AFTER_CHUNKS * _CHUNK_BYTES)
+    answer = _download(director, ANA, letter, lost_at=lost_at)
+    check(answer.get("complete") is False, "the download of the photo was not interrupted")
+    check(answer.get("refused") is None, f"the photo was refused: {answer}")
+    return _go_on(director, ANA, letter, picture)
+
+
+def _receive_attacked(
+    director: Director, letter: Letter, picture: bytes
+) -> tuple[FileAttack, Received]:
+    """Ana's laptop is given chunks in the wrong order; then in the right one."""
+    back_end, name = director.back_end, LAPTOP.name
+    director.attacks_tried += 1
+    back_end.swap_chunks(back_end.blob(), *_SWAPPED, _CHUNK_BYTES)
+    answer = _download(director, LAPTOP, letter)
+    back_end.swap_chunks(back_end.blob(), *_SWAPPED, _CHUNK_BYTES)
+    error = answer.get("refused")
+    if not isinstance(error, dict) or answer.get("complete") is not False:
+        raise DemoFailed(f"swapped chunks were NOT refused by the app of {name}: {answer}")
+    code = error.get("code")
+    check(code == _CORRUPTED, f"swapped chunks were refused with {code!r} by the app of {name}")
+    one, other = _SWAPPED
+    attack = FileAttack(
+        name="swapped_chunks",
+        target=LAPTOP,
+        chunks=(one + 1, other + 1),
+        error=take(error, "type", str),
+        code=_CORRUPTED,
+        explanation=take(error, "message", str),
+    )
+    director.attacks_refused.append(attack)
+    received = _go_on(director, LAPTOP, letter, picture)
+    kept = one * _CHUNK_BYTES
+    check(received.kept == kept, f"{name} kept {received.kept} bytes, of which {kept} were right")
+    return attack, received
+
+
+def _download(director: Director, device: Person, letter: Letter, **lost: str) -> dict[str, Any]:
+    message_id = letter.view.message_id
+    return director.stage.ask(device, "download", message_id=message_id, file=device.photo, **lost)
+
+
+def _go_on(director: Director, device: Person, letter: Letter, picture: bytes) -> Received:
+    """Let a device fetch the rest of the photo.
+
+    Raises:
+        DemoFailed: what it had was wrong, it begins anew, or has another file in the end.
+    """
+    director.files_wanted += 1
+    (part,) = director.stage.folder.glob(f"{device.photo}.part-*")
+    kept = part.read_bytes()
+    check(0 < len(kept) < len(picture), f"{device.name} had {len(kept)} bytes of the photo")
+    check(picture.startswith(kept), f"{device.name} was given bytes that are not of the photo")
+    answer = _download(director, device, letter)
+    check(answer.get("complete") is True, f"{device.name} did not get the photo: {answer}")
+    went_on = take(answer, "first", int)
+    check(len(kept) < went_on, f"{device.name} fetched again what it had: {went_on} bytes first")
+    found = (director.stage.folder / device.photo).read_bytes()
+    check(found == picture, f"{device.name} got another photo than was sent")
+    received = Received(device, len(kept), went_on, len(found), found == picture)
+    director.files_received.append(received)
+    return received
