@@ -22,6 +22,7 @@ from e2ecross.cli.relay_parser import add_relay_options
 __all__ = ["main"]
 
 _INTERRUPTED: Final = 130
+_HIGHEST_PORT: Final = 65_535
 _NAMED: Final = (
     "sender-key-message-uuid",
     "sender-key-message-key-id",
@@ -88,6 +89,11 @@ def _call(argv: Sequence[str] | None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.web:
+        return _demo_page(arguments)
+    if arguments.port is not None or arguments.no_browser:
+        print("e2ecross demo: --port and --no-browser go with --web", file=sys.stderr)
+        return 2
     if arguments.fleet:
         if arguments.dir is not None:
             print("e2ecross demo: --fleet keeps no files: leave --dir out", file=sys.stderr)
@@ -103,6 +109,15 @@ def _demo(arguments: argparse.Namespace) -> int:
         json=arguments.json,
         network=arguments.network,
     )
+
+
+def _demo_page(arguments: argparse.Namespace) -> int:
+    if arguments.json or arguments.dir is not None:
+        print("e2ecross demo: --web has no --json and no --dir: leave them out", file=sys.stderr)
+        return 2
+    from e2ecross.demo.web.run import run_web_demo
+
+    return run_web_demo(port=arguments.port or 0, browser=not arguments.no_browser)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -159,6 +174,14 @@ def _parser() -> argparse.ArgumentParser:
         help="another play: three workers of one shop over a PostgreSQL server that is started for "
         "it, and one is killed; keeps no files",
     )
+    where.add_argument(
+        "--web",
+        action="store_true",
+        help="a page of this machine instead: phones that you type into, and a back end that "
+        "attacks them at the press of a button",
+    )
+    demo.add_argument("--port", metavar="N", type=_port, help="of the page (default: a free one)")
+    demo.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
@@ -241,6 +264,14 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
         "the other",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _port(text: str) -> int:
+    """Read the number of a port."""
+    port = int(text)
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise ValueError
+    return port
 
 
 def _replace_what_cannot_be_shown() -> None:

@@ -38,7 +38,7 @@ from e2ecross.service.served_connection import ServedConnection
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-__all__ = ["Listening", "bind", "serve"]
+__all__ = ["Listening", "bind", "quietly", "serve"]
 
 _GRACE_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -134,7 +134,7 @@ def serve(
         forwarded_allow_ips=[*listening.proxies, *_as_ipv6(listening.proxies)],
     )
     _allow_files(limits.connections)
-    with _logged(log), contextlib.closing(bound):
+    with quietly(log), contextlib.closing(bound):
         try:
             config.load()
         except OSError as error:
@@ -257,7 +257,7 @@ class _ToLog(logging.Handler):
 
 
 @contextlib.contextmanager
-def _logged(log: RequestLog | None) -> Iterator[None]:
+def quietly(log: RequestLog | None) -> Iterator[None]:
     """Let what uvicorn and the loop log go nowhere but there, without what exceptions say."""
     handler: logging.Handler = logging.NullHandler() if log is None else _ToLog(log)
     handler.addFilter(WithoutText())

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The back end of the page: a `Relay` whose operator looks at all that passes, and may hold it.
+
+Rules:
+- What is shown is what was committed or handed out here, not what a phone says of it.
+- It holds no key: neither does who looks.
+- What is remembered of what has passed is bounded; the oldest goes.
+"""
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from e2ecross.address import Address, UserId
+from e2ecross.demo.web.cast import PHONES
+from e2ecross.errors import UnknownRecipient
+from e2ecross.relay import Relay
+from e2ecross.relay.depositing import DepositCall
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+
+__all__ = ["Say", "WatchedRelay"]
+
+Say = Callable[[Mapping[str, Any]], None]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_SHOWN_BYTES: Final = 64
+_REMEMBERED: Final = 4_000
+_KEPT_ENVELOPES: Final = 256
+_MIB: Final = 1024 * 1024
+_LIMITS: Final = RelayLimits(
+    mailbox_messages=2_000, blob_bytes=2 * _MIB, blobs_per_user_bytes=128 * _MIB
+)
+"""What one page can fill the disk with."""
+
+
+class _Newest(OrderedDict[Key, Value], Generic[Key, Value]):
+    """A dictionary of the newest entries."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        super().__setitem__(key, value)
+        if len(self) > self._most:
+            self.popitem(last=False)
+
+
+class _Passed(NamedTuple):
+    """What is known of a blob."""
+
+    number: int
+    what: str
+    sender: str
+    hex: str
+
+
+class WatchedRelay(Relay):
+    """A relay that is looked at.
+
+    Attributes:
+        holds: asked of each envelope that a device fetches, with the device's address and the
+            envelope; True: it is not handed out now. None: everything is.
+        key_source: asked whenever somebody asks for somebody's keys: returns an answer, or None:
+            the true one is given.
+
+    Args:
+        folder: where its file is, and its folder of files.
+        say: hears of each blob that passes.
+    """
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self.file = folder / "relay.db"
+        self.blob_folder = folder / "relay-files"
+        self._expected = {person.address for person in PHONES.values()}
+        super().__init__(
+            self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=self._is_expected
+        )
+        self._say = say
+        self._watching = threading.Lock()
+        self._count = 0
+        self._passed: _Newest[bytes, _Passed] = _Newest(_REMEMBERED)
+        self._fetched: _Newest[object, bool] = _Newest(_REMEMBERED)
+        self._sizes: _Newest[bytes, tuple[str, int]] = _Newest(_REMEMBERED)
+        self._envelopes: _Newest[tuple[str, str], bytes] = _Newest(_KEPT_ENVELOPES)
+        self.holds: Callable[[Address, bytes], bool] | None = None
+        self.key_source: (
+            Callable[[UserId, KeysWanted], UserKeys | UnknownRecipient | None] | None
+        ) = None
+
+    def _is_expected(self, address: Address, taken: bool, credential: bytes) -> bool:
+        """Let in who has a phone on the page: others on this machine could reach it, too."""
+        return not taken and str(address) in self._expected
+
+    # --- What passes ----------------------------------------------------------------------------
+
+    def _deposit(self, calls: Sequence[DepositCall]) -> list[Deposited]:
+        deposited = super()._deposit(calls)
+        for call, came in zip(calls, deposited, strict=True):
+            for place, envelope in enumerate(call.envelopes):
+                if place not in came.refused:
+                    self.note_envelope(envelope)
+        return deposited
+
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        """See `Relay`."""
+        deposited = super().deposit_copies(token, copies, epochs=epochs)
+        decoded = EnvelopeCopies.decode(copies)
+        taken = [
+            recipient
+            for place, recipient in enumerate(decoded.recipients)
+            if place not in deposited.refused
+        ]
+        if taken:
+            each = [decoded.encode_for(recipient) for recipient in taken]
+            self._note(each, "group message", decoded.sender, taken, decoded.ciphertext)
+        return deposited
+
+    def note_envelope(self, encoded: bytes) -> None:
+        """Show an envelope that was put into a mailbox, by whomever."""
+        envelope = Envelope.decode(encoded)
+        what = "group message" if envelope.kind is MessageKind.SENDER_KEY else "message"
+        recipients = [envelope.recipient]
+        self._note([encoded], what, envelope.sender, recipients, envelope.ciphertext)
+
+    def _note(
+        self,
+        envelopes: Sequence[bytes],
+        what: str,
+        sender: Address,
+        recipients: Sequence[Address],
+        ciphertext: bytes,
+    ) -> None:
+        digests = [_digest(encoded) for encoded in envelopes]
+        with self._watching:
+            if all(digest in self._passed for digest in digests):
+                return  # a repetition, which changes nothing
+            passed = self._new(what, str(sender), ciphertext)
+            for digest in digests:
+                self._passed[digest] = passed
+            for encoded, recipient in zip(envelopes, recipients, strict=True):
+                message_id = Envelope.decode(encoded).message_id.hex()
+                self._envelopes[message_id, str(recipient)] = encoded
+            self._tell(passed, recipients, len(envelopes[0]), "deposited")
+
+    def fetch(
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
+        """See `Relay`; what is held back is left out."""
+        found = super().fetch(
+            address, token, limit, after, wait_ms=wait_ms, hold_ms=hold_ms, holder=holder
+        )
+        if self.holds is not None:
+            holds = self.holds
+            found = [each for each in found if not holds(address, each.envelope)]
+        for number, encoded in found:
+            self._note_fetched(number, address, encoded)
+        return found
+
+    def _note_fetched(self, number: int, address: Address, encoded: bytes) -> None:
+        with self._watching:
+            if number in self._fetched:
+                return
+            self._fetched[number] = True
+            passed = self._passed.get(_digest(encoded))
+            if passed is None:
+                return  # so old that it is forgotten
+            self._tell(passed, [address], len(encoded), "fetched")
+
+    # --- Files ----------------------------------------------------------------------------------
+
+    def begin_blob(self, address: Address, token: bytes, blob_id: bytes, size: int) -> int:
+        """See `Relay`."""
+        stored = super().begin_blob(address, token, blob_id, size)
+        with self._watching:
+            self._sizes[_digest(blob_id)] = (str(address), size)
+        return stored
+
+    def put_blob(
+        self, address: Address, token: bytes, blob_id: bytes, offset: int, data: bytes
+    ) -> int:
+        """See `Relay`."""
+        stored = super().put_blob(address, token, blob_id, offset, data)
+        key = _digest(blob_id)
+        with self._watching:
+            sender, size = self._sizes.get(key, (str(address), 0))
+            if offset == 0 and key not in self._passed:
+                self._passed[key] = self._new("file", sender, data)
+            if stored == size and (passed := self._passed.get(key)) is not None:
+                self._tell(passed, (), size, "deposited")
+        return stored
+
+    def get_blob(self, blob_id: bytes, offset: int, length: int) -> bytes:
+        """See `Relay`; a file is shown as fetched when its beginning is."""
+        found = super().get_blob(blob_id, offset, length)
+        if offset == 0:
+            key = _digest(blob_id)
+            with self._watching:
+                if (passed := self._passed.get(key)) is not None:
+                    _, size = self._sizes.get(key, ("", length))
+                    self._tell(passed, (), size, "fetched")
+        return found
+
+    # --- Keys -----------------------------------------------------------------------------------
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """See `Relay`; the keys of some may come from somewhere else."""
+        found = super().fetch_keys(requester, token, wanted)
+        if self.key_source is not None:
+            for place, keys in enumerate(wanted):
+                other = self.key_source(requester.user_id, keys)
+                if other is not None:
+                    found[place] = other
+        return found
+
+    # --- What its operator does -----------------------------------------------------------------
+
+    def find(self, message_id: str, recipient: str) -> bytes | None:
+        """Return an envelope that has passed lately, by its id in hexadecimal and its recipient."""
+        with self._watching:
+            return self._envelopes.get((message_id, recipient))
+
+    def ring(self, address: str) -> None:
+        """Wake who waits for a mailbox: something in it has changed."""
+        self._ring([Address.parse(address)])
+
+    # --- Telling --------------------------------------------------------------------------------
+
+    def _new(self, what: str, sender: str, data: bytes) -> _Passed:
+        self._count += 1
+        return _Passed(self._count, what, sender, data[:_SHOWN_BYTES].hex())
+
+    def _tell(self, passed: _Passed, recipients: Sequence[Address], size: int, step: str) -> None:
+        self._say(
+            {
+                **{"type": "blob", "number": passed.number, "what": passed.what},
+                **{"from": passed.sender, "to": [str(each) for each in recipients]},
+                **{"bytes": size, "hex": passed.hex, "step": step},
+                "at_ms": time.time_ns() // 1_000_000,
+            }
+        )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
