@@ -6,6 +6,7 @@ that with what it has. The key that would be needed is on that person's phone.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -102,16 +103,30 @@ class GhostAccount:
             group_text: what names the group.
             recipient: a member who gets it.
         """
-        group, wanted = GroupId.parse(group_text), Address.parse(recipient.user)
+        group = GroupId.parse(group_text)
         with SQLiteStore(member_file) as store:
             context = context_of(Device.open(store))
             with store.transaction() as tx:
-                graph = load_graph(context, tx, group)
+                heads = load_graph(context, tx, group).heads
             member = MemberId(context.address.user_id, context.identity_key_pair.public)
+        return self.forge_addition(group, heads, member, recipient)
+
+    def forge_addition(
+        self, group: GroupId, heads: Sequence[bytes], member: MemberId, recipient: Person
+    ) -> bytes:
+        """The same with what only members know: the newest changes of the group, and the member.
+
+        Args:
+            group: the group.
+            heads: hashes of its newest commits, 32 bytes each.
+            member: in whose name it is.
+            recipient: a member who gets it.
+        """
+        wanted = Address.parse(recipient.user)
         own, token = self._context, read_token(self._context).value
         self._client.device.start_session(_bundle(self._relay, self.address, token, wanted))
         added = AddMember(MemberId(self.address.user_id, own.identity_key_pair.public))
-        commit = GroupCommit(group.value, graph.heads, member, own.clock(), (added,))
+        commit = GroupCommit(group.value, tuple(heads), member, own.clock(), (added,))
         signed = sign_commit(commit, own.identity_key_pair, own.entropy)
         content = GroupCommits(group, (CommitBytes(signed.data, signed.signature),))
         message_id = own.entropy.bytes(MESSAGE_ID_BYTES)

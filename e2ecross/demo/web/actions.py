@@ -9,7 +9,6 @@ Rules:
 import base64
 import binascii
 import os
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -32,7 +31,6 @@ _MAX_NAME: Final = 128
 _MAX_TITLE: Final = 60
 _MAX_EMOJI: Final = 16
 _MAX_MEMBERS: Final = 8
-_MOST_GROUPS: Final = 16
 _ID_DIGITS: Final = 32
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -47,8 +45,10 @@ class Actions:
     def __init__(self, play: Play) -> None:
         self._play = play
         self._attacks = Attacks(play)
-        self._groups = 0
-        self._counting = threading.Lock()
+
+    def close(self) -> None:
+        """Attack no more."""
+        self._attacks.close()
 
     def do(self, asked: object) -> Answer:
         """Do what is asked for.
@@ -111,18 +111,14 @@ class Actions:
         return {}
 
     def _group(self, asked: Asked) -> Answer:
-        _phone(asked)
-        title = _text(asked, "title", _MAX_TITLE)
+        name, title = _phone(asked), _text(asked, "title", _MAX_TITLE)
         members = asked.get("members")
         if not isinstance(members, list) or not 1 <= len(members) <= _MAX_MEMBERS:
             raise Malformed(f"members are 1 to {_MAX_MEMBERS} users")
         if not all(isinstance(each, str) and len(each) <= _MAX_NAME for each in members):
             raise Malformed("members are texts of users")
-        with self._counting:
-            if self._groups >= _MOST_GROUPS:
-                raise DemoFailed(f"{_MOST_GROUPS} groups are enough for a demo")
-            self._groups += 1
-        return {"chat": self._ask(asked, "create_group", title=title, members=members)["chat"]}
+        self._require_ready()
+        return {"chat": self._play.create_group(name, title, members).chat}
 
     def _read(self, asked: Asked) -> Answer:
         _, chat = _where(asked)

@@ -9,10 +9,10 @@ from e2ecross.errors import (
     DuplicateMessage,
     EnvelopeMismatch,
     RemoteError,
-    UnlistedDevice,
     UnknownPrekey,
     UnknownSenderKey,
     UnknownSession,
+    UnlistedDevice,
 )
 from e2ecross.state.message import FailedMessage
 from e2ecross.state.notice import Notice, NoticeKind

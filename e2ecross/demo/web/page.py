@@ -118,7 +118,7 @@ class Page:
         if self._streams >= _MOST_STREAMS:
             return _plain(503, "too many pages are open")
         seen = request.headers.get("last-event-id", "")
-        after = int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 16 else 0  # noqa: PLR2004
+        after = int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 16 else 0
         return StreamingResponse(self._stream(after), media_type="text/event-stream")
 
     async def _stream(self, after: int) -> AsyncIterator[str]:

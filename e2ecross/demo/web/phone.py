@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from e2ecross.address import Address
 from e2ecross.client.client import Client
@@ -27,10 +27,16 @@ from e2ecross.client.device_link import DeviceLink
 from e2ecross.client.groups import Group
 from e2ecross.client.pairing import Pairing
 from e2ecross.client.sent import Sent
-from e2ecross.demo.app import require
 from e2ecross.demo.web.chats import Chats
 from e2ecross.device.device import Device, context_of
-from e2ecross.errors import BackendError, E2ECrossError, NoDevice, NoSession, StoreError
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    LocalError,
+    NoDevice,
+    NoSession,
+    StoreError,
+)
 from e2ecross.service.http_backend import HTTPBackend
 from e2ecross.state.groups import load_graph
 from e2ecross.state.inbox import InboxItem
@@ -47,6 +53,7 @@ __all__ = ["main", "phone_policy"]
 
 Direction = Mapping[str, Any]
 Answer = dict[str, Any]
+_T = TypeVar("_T")
 _WAIT_MS: Final = 1_500
 """How long the back end lets a phone wait for mail: receipts that are due go out in between."""
 _PAUSE_SECONDS: Final = 0.5
@@ -181,12 +188,12 @@ class Phone:
         Raises:
             LocalError: it is not linked yet, or switched off.
         """
-        return require(self._found)
+        return _require(self._found)
 
     @property
     def chats(self) -> Chats:
         """What is shown; raises as `client`."""
-        return require(self._chats)
+        return _require(self._chats)
 
     # --- It receives by itself ------------------------------------------------------------------
 
@@ -204,7 +211,7 @@ class Phone:
 
     def _take(self, client: Client, item: InboxItem) -> None:
         if isinstance(item, Notice) and item.kind is NoticeKind.GROUP_JOINED:
-            client.group(require(item.group)).accept()
+            client.group(_require(item.group)).accept()
         if isinstance(item, Message) and item.request and item.group is None:
             client.accept(item.sender.user_id)
         self.chats.take(item)
@@ -305,28 +312,28 @@ class Phone:
 
     def wait_for_phone(self, direction: Direction) -> Answer:
         """Wait until the phone has answered."""
-        require(self._device_link).wait(pause=_pause)
+        _require(self._device_link).wait(pause=_pause)
         return {}
 
     def show_digits(self, direction: Direction) -> Answer:
         """Show what is typed into the laptop."""
-        pairing = require(self._pairing)
+        pairing = _require(self._pairing)
         pairing.wait(pause=_pause)
         return {"digits": pairing.digits}
 
     def type_digits(self, direction: Direction) -> Answer:
         """Type it there."""
-        require(self._device_link).enter_digits(direction["digits"])
+        _require(self._device_link).enter_digits(direction["digits"])
         return {}
 
     def confirm_device(self, direction: Direction) -> Answer:
         """Say on the phone that this is the laptop."""
-        require(self._pairing).confirm()
+        _require(self._pairing).confirm()
         return {}
 
     def finish_linking(self, direction: Direction) -> Answer:
         """Be a device of the account from now on."""
-        linked = require(self._device_link).finish(pause=_pause)
+        linked = _require(self._device_link).finish(pause=_pause)
         self._start(self._client_of(linked.device))
         return {}
 
@@ -359,6 +366,17 @@ class Phone:
 
     def _group(self, chat: str) -> Group:
         return self.client.group(GroupId.parse(chat))
+
+
+def _require(value: _T | None) -> _T:
+    """Return what must be there by now.
+
+    Raises:
+        LocalError: it is not.
+    """
+    if value is None:
+        raise LocalError("this phone is switched off, or not linked yet")
+    return value
 
 
 def _sent(sent: Sent) -> Answer:

@@ -4,7 +4,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,6 +20,7 @@ __all__ = ["Play", "Written"]
 
 _FIRST: Final = ("ana", "laptop", "budi", "toko")
 _END_SECONDS: Final = 1.0
+_MOST_GROUPS: Final = 16
 
 
 class Written(NamedTuple):
@@ -45,7 +46,9 @@ class Play:
         url: where it is reached.
         journal: what has happened.
         pictures: what phones show.
-        last: the last message that a user has written to another one; None: nobody has yet.
+        last_direct: the last message from one to another of those who know each other from the
+            beginning; None: there is none yet.
+        groups: each with who has made it, and no message.
         is_ready: whether all phones are there.
     """
 
@@ -55,7 +58,8 @@ class Play:
         self.url = url
         self.journal = journal
         self.pictures = Pictures()
-        self.last: Written | None = None
+        self.last_direct: Written | None = None
+        self.groups: list[Written] = []
         self.is_ready = False
         self._phones: dict[str, Phone] = {}
         self._changing = threading.Lock()
@@ -179,8 +183,18 @@ class Play:
         """
         answer = self.phone(name).ask("send", chat=chat, text=text)
         written = Written(name, chat, answer["id"])
-        self.last = written
+        if chat in USERS and self.phone(name).person.user in {*USERS} - {chat}:
+            self.last_direct = written
         return written, answer["devices"]
+
+    def create_group(self, name: str, title: str, members: Sequence[str]) -> Written:
+        """Let somebody make a group; raises as `send`."""
+        if len(self.groups) >= _MOST_GROUPS:
+            raise DemoFailed(f"{_MOST_GROUPS} groups are enough for a demo")
+        answer = self.phone(name).ask("create_group", title=title, members=list(members))
+        group = Written(name, answer["chat"], "")
+        self.groups.append(group)
+        return group
 
     @contextlib.contextmanager
     def holding(self, holds: Callable[[str, bytes], bool]) -> Iterator[None]:

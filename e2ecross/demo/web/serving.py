@@ -94,7 +94,8 @@ class Serving:
         )
         url = f"http://127.0.0.1:{back_end.getsockname()[1]}"
         self._play = Play(folder, self._relay, url, self._journal)
-        self._page = Page(token, port, self._journal, self._play.pictures, Actions(self._play))
+        self._actions = Actions(self._play)
+        self._page = Page(token, port, self._journal, self._play.pictures, self._actions)
 
     def __enter__(self) -> Self:
         return self
@@ -147,6 +148,7 @@ class Serving:
         self._page.close()
         await asyncio.to_thread(self._play.end)
         self._journal.close()
+        await asyncio.to_thread(self._actions.close)
         stop(self._back_end)
         for server in servers:
             server.should_exit = True

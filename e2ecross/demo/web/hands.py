@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the back end of the page does with its own hands, past the rules of its relay.
+
+Rules:
+- It reads and writes the relay's file, withholds mail, and puts into mailboxes what it likes.
+- What it does is shown like all that passes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.demo.back_end import BackEnd
+from e2ecross.demo.people import DemoFailed, Person
+from e2ecross.demo.web.cast import PHONES
+from e2ecross.demo.web.journal import Event
+from e2ecross.demo.web.play import Play, Written
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.signal_message import (
+    VERSIONS,
+    decode_prekey_signal_message,
+    decode_signal_message,
+)
+
+__all__ = ["Hands", "about", "flip_bit", "readdress"]
+
+_SECONDS: Final = 10.0
+"""How long a phone may take to receive what waits for it: a hundred times the usual."""
+_LOOK_SECONDS: Final = 0.05
+_SETTLE_SECONDS: Final = 0.5
+"""How long after a message has left its mailbox a phone may take to show it."""
+
+
+class Hands:
+    """The back end's hands.
+
+    Attributes:
+        play: what it has its hands on.
+        file: of the relay.
+    """
+
+    def __init__(self, play: Play) -> None:
+        self.play = play
+        self.file = BackEnd(play.relay.file, play.relay.blob_folder)
+
+    # --- What it does ---------------------------------------------------------------------------
+
+    def intercept(self, phone: str, chat: str, text: str, reader: str) -> tuple[Written, bytes]:
+        """Let somebody write, and take the copy for one phone away before it is handed out.
+
+        Args:
+            phone: who writes.
+            chat: to whom.
+            text: what.
+            reader: for whose phone.
+
+        Raises:
+            DemoFailed: there is no such copy.
+            PhoneRefused: it was not sent.
+        """
+        person = PHONES[reader]
+        with self.play.holding(lambda address, _: address == person.address):
+            written, _ = self.play.send(phone, chat, text)
+            envelope = self.copy_of(written, person)
+            self.file.withhold(person, envelope)
+        self.play.relay.ring(person.address)
+        return written, envelope
+
+    def copy_of(self, written: Written, person: Person) -> bytes:
+        """Return the envelope of a message for somebody.
+
+        Raises:
+            DemoFailed: it has not passed lately.
+        """
+        envelope = self.play.relay.find(written.id, person.address)
+        if envelope is None:
+            raise DemoFailed(f"the message for {person.name} has not passed lately")
+        return envelope
+
+    def put(self, reader: str, envelope: bytes) -> None:
+        """Put something into somebody's mailbox."""
+        address = PHONES[reader].address
+        self.file.put_at(address, envelope)
+        self.play.relay.put_by_hand(address, envelope)
+
+    # --- What comes of it -----------------------------------------------------------------------
+
+    def wait(self, after: int, wanted: Callable[[Event], bool]) -> Event | None:
+        """Wait for an event after the one of that number; None: it does not come."""
+        return self.play.journal.wait_for(wanted, after, _SECONDS)
+
+    def what_became(self, reader: str, message_id: str, after: int) -> Event | None:
+        """Wait until a phone has shown a message, or said why it does not; or has taken it quietly.
+
+        Args:
+            reader: whose phone.
+            message_id: in hexadecimal.
+            after: the number of the newest event before.
+
+        Returns:
+            An event of type message or notice; None: it left the mailbox, and nothing was said.
+
+        Raises:
+            DemoFailed: it has not been taken.
+        """
+        wanted = about(reader, message_id)
+        ends = time.monotonic() + _SECONDS
+        while time.monotonic() < ends:
+            found = self.play.journal.wait_for(wanted, after, _LOOK_SECONDS)
+            if found is not None:
+                return found
+            if not self._waits(reader, message_id):
+                return self.play.journal.wait_for(wanted, after, _SETTLE_SECONDS)
+        raise DemoFailed(f"the phone of {PHONES[reader].name} has not fetched what was put there")
+
+    def _waits(self, reader: str, message_id: str) -> bool:
+        waiting = self.file.waiting(PHONES[reader])
+        return any(Envelope.decode(each).message_id.hex() == message_id for each in waiting)
+
+
+def about(reader: str, message_id: str) -> Callable[[Event], bool]:
+    """Return what says whether a phone's event shows a message, or tells why it does not."""
+
+    def is_about(event: Event) -> bool:
+        mine = event.get("phone") == reader and event.get("id") == message_id
+        return mine and event["type"] in ("message", "notice")
+
+    return is_about
+
+
+def readdress(envelope: bytes, person: Person) -> bytes:
+    """Write another recipient on an envelope."""
+    recipient = Address.parse(person.address)
+    return replace(Envelope.decode(envelope), recipient=recipient).encode()
+
+
+def flip_bit(envelope: bytes) -> bytes:
+    """Flip the lowest bit of the first encrypted byte of a message to one device."""
+    decoded = Envelope.decode(envelope)
+    if decoded.kind is MessageKind.PREKEY:
+        signal = decode_prekey_signal_message(decoded.ciphertext, VERSIONS).message
+    else:
+        signal = decode_signal_message(decoded.ciphertext, VERSIONS)
+    encrypted = signal.ciphertext
+    changed = bytearray(decoded.ciphertext)
+    changed[decoded.ciphertext.rindex(encrypted)] ^= 1
+    return replace(decoded, ciphertext=bytes(changed)).encode()
