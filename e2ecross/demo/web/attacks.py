@@ -35,6 +35,8 @@ _REFUSED: Final = "refused"
 _NOTICED: Final = "noticed"
 _NOT_NOTICED: Final = "not noticed"
 _COMPARING: Final = "only by comparing"
+_ONCE: Final = "swap_keys"
+"""A first contact is one once."""
 _GHOST_NUMBER: Final = 3
 _WATCHED_SECONDS: Final = 4.0
 """How long it is watched that nothing happens: a receipt would not take longer."""
@@ -68,8 +70,10 @@ class Attacks:
         """Begin an attack; what comes of it is said as events with the number that is returned.
 
         Raises:
-            DemoFailed: another one runs.
+            DemoFailed: another one runs, or this one cannot be done any more.
         """
+        if name == _ONCE and self._play.has("citra"):
+            raise DemoFailed("the back end sits between Citra and the shop already")
         if not self._running.acquire(blocking=False):
             raise DemoFailed("the back end is busy with another attack")
         number = next(self._numbers)
@@ -292,15 +296,14 @@ class Attacks:
 
     def _swap_keys(self) -> _Outcome:
         play = self._play
-        if self._swap is not None:
-            raise DemoFailed("Citra and the shop are being listened to already")
         did = (
             "It gave Citra, a new customer, keys of its own in the place of the shop's, and the "
             "shop keys of its own in the place of hers: it sits in between."
         )
         play.add_citra()
-        self._swap = Swap(play, self._hands)
-        self._swap.start()
+        swap = Swap(play, self._hands)
+        swap.start()
+        self._swap = swap
         after, text = play.journal.last, "Hello! Do you have Gayo beans, ground for a moka pot?"
         play.send("citra", TOKO.user, text)
         arrived = self._hands.wait(
@@ -318,7 +321,7 @@ class Attacks:
         if warned is not None or citra == toko:
             said = "nothing" if warned is None else warned["text"]
             return _Outcome(did, f"The shop's or Citra's phone said: {said}", _NOTICED)
-        read = self._swap.has_read(text)
+        read = swap.has_read(text)
         came = (
             f"The back end {'read the line' if read else 'did not read the line'}, and both phones "
             f"show it as usual. Only the safety numbers give it away: Citra sees {citra[:15]}…, "

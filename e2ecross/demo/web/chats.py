@@ -31,6 +31,8 @@ __all__ = ["Chats"]
 
 _MOST_UNREAD: Final = 256
 """Of a chat; of older ones no receipt is sent."""
+_MOST_SHOWN: Final = 5_000
+"""Messages of a chat of which it is remembered what was told."""
 _STATUS: Final = ("sent", "delivered", "read")
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -111,19 +113,24 @@ class Chats:
         """Return a reaction to send.
 
         Raises:
-            InvalidArgument: the message (16 bytes) is not shown there, or the emoji is too long.
+            InvalidArgument: there is no such chat, the message (16 bytes) is not shown there, or
+                the emoji is too long.
         """
         with self._lock:
-            timeline = self._find(name).timeline
+            timeline = self._known(name).timeline
             for entry in timeline.entries:
                 if entry.message_id == target:
                     return timeline.reaction(entry, emoji)
         raise InvalidArgument("this message is not in the chat any more")
 
     def take_unread(self, name: str) -> list[Message[Any]]:
-        """Return what was not read yet, and count it as read."""
+        """Return what was not read yet, and count it as read.
+
+        Raises:
+            InvalidArgument: there is no such chat.
+        """
         with self._lock:
-            chat = self._find(name)
+            chat = self._known(name)
             unread = list(chat.unread)
             chat.unread.clear()
         return unread
@@ -150,6 +157,8 @@ class Chats:
         is_own = key[0] == self._own
         if shown is None:
             shown = chat.shown[key] = _Shown()
+            if len(chat.shown) > _MOST_SHOWN:  # of older ones the page has forgotten, too
+                del chat.shown[next(iter(chat.shown))]
             self._say(
                 {
                     **{"type": "message", "chat": name, "id": entry.message_id.hex()},
@@ -200,6 +209,13 @@ class Chats:
         self._say({**event, "code": code, "id": about})
 
     # --- Which chats there are ------------------------------------------------------------------
+
+    def _known(self, name: str) -> _Chat:
+        """Return a chat that is shown; raises `InvalidArgument` where there is none."""
+        chat = self._chats.get(name)
+        if chat is None:
+            raise InvalidArgument("there is no such chat on this phone")
+        return chat
 
     def _find(self, name: str) -> _Chat:
         """Return a chat, also one that is new.

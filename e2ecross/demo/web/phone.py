@@ -14,6 +14,7 @@ Rules:
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -29,14 +30,7 @@ from e2ecross.client.pairing import Pairing
 from e2ecross.client.sent import Sent
 from e2ecross.demo.web.chats import Chats
 from e2ecross.device.device import Device, context_of
-from e2ecross.errors import (
-    BackendError,
-    E2ECrossError,
-    LocalError,
-    NoDevice,
-    NoSession,
-    StoreError,
-)
+from e2ecross.errors import E2ECrossError, LocalError, NoDevice, NoSession
 from e2ecross.service.http_backend import HTTPBackend
 from e2ecross.state.groups import load_graph
 from e2ecross.state.inbox import InboxItem
@@ -90,7 +84,8 @@ def main() -> int:
             say({"number": direction["number"], "answer": phone.follow(direction)})
     except KeyboardInterrupt:
         return 130
-    return 0
+    # The page goes, and its folder with it: nobody waits for an interpreter that tidies up.
+    os._exit(0)
 
 
 class Phone:
@@ -198,15 +193,18 @@ class Phone:
     # --- It receives by itself ------------------------------------------------------------------
 
     def _receive(self, client: Client, is_closing: threading.Event) -> None:
+        trouble = ""
         while not is_closing.is_set():
             try:
                 items = client.receive()
                 for item in items:
                     self._take(client, item)
                 client.confirm(items)
-            except (BackendError, StoreError) as error:
-                # It is over when the store was set back, and for a moment otherwise.
-                self._complain(error)
+                trouble = ""
+            except E2ECrossError as error:
+                if error.code != trouble:  # it is told once, and tried again
+                    self._complain(error)
+                trouble = error.code
                 is_closing.wait(_PAUSE_SECONDS)
 
     def _take(self, client: Client, item: InboxItem) -> None:

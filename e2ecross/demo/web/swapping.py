@@ -11,6 +11,7 @@ Rules:
 """
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Final
 from e2ecross.address import Address, UserId
 from e2ecross.client.client import Client
 from e2ecross.demo.back_end import BackEnd
-from e2ecross.demo.people import TOKO, Person
+from e2ecross.demo.people import TOKO, DemoFailed, Person
 from e2ecross.demo.web.cast import CITRA, phone_of
 from e2ecross.demo.web.hands import Hands
 from e2ecross.demo.web.phone import phone_policy
@@ -39,7 +40,7 @@ from e2ecross.wire.limits import TOKEN_BYTES
 __all__ = ["Swap"]
 
 _OPERATOR: Final = Address("operator", "between")
-_LOOK_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.05
 _MOST_READ: Final = 100
 
 
