@@ -59,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "service": {"errors", "arguments", "lazy", "address", "wire", "relay"},
     # What `inspect` shows of an envelope, how a database is reached, how things are counted.
-    "demo": {*_BELOW_DEMO, "cli.describe", "cli.conninfo", "cli.doctor_finding"},
+    # And what an app of the page makes of its messages.
+    "demo": {*_BELOW_DEMO, "conversation", "cli.describe", "cli.conninfo", "cli.doctor_finding"},
     "cli": {*_BELOW_DEMO, "demo", ""},
     "__main__": {"cli"},
     "": {
@@ -118,8 +119,8 @@ RESERVED: dict[str, set[str]] = {
     "rich": {"demo"},
     "segno": {"demo"},
     "argparse": {"cli"},
-    "starlette": {"service"},
-    "uvicorn": {"service"},
+    "starlette": {"service", "demo"},  # whose page is a service of its own
+    "uvicorn": {"service", "demo"},
     "uvloop": {"service"},
     "prometheus_client": {"service"},
     "urllib3": {"service"},

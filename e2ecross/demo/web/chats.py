@@ -27,7 +27,10 @@ from e2ecross.state.notice import Notice
 from e2ecross.wire.content import Media, Reaction, Receipt
 from e2ecross.wire.group import GroupId, is_group_text
 
-__all__ = ["Chats"]
+__all__ = ["TAKEN_TWICE", "Chats"]
+
+TAKEN_TWICE: Final = "taken_twice"
+"""The code of a notice that never should come: the library has handed a message out once more."""
 
 _MOST_UNREAD: Final = 256
 """Of a chat; of older ones no receipt is sent."""
@@ -146,6 +149,9 @@ class Chats:
                 self._tell(name, Told(f"{told}: compare the safety number.", alarm=True))
             if not item.own_copy and not isinstance(item.content, Receipt | Reaction):
                 chat.unread.append(item)
+            if _is_shown(chat, item) and not item.redelivered:
+                twice = Told("A message has come a second time, and was taken again.", alarm=True)
+                self._tell(name, twice, TAKEN_TWICE, item.message_id.hex())
         elif not any(not each.problem for each in item.deliveries):
             self._tell(name, Told("The message has reached no device.", alarm=True))
         for entry in chat.timeline.add(item):
@@ -256,6 +262,10 @@ def _chat_of(item: Message[Any] | Sent) -> str:
     if isinstance(content, Receipt) and content.group_id:
         return str(GroupId(content.group_id))
     return str(item.group or item.peer)
+
+
+def _is_shown(chat: _Chat, message: Message[Any]) -> bool:
+    return (str(message.sender.user_id), message.message_id) in chat.shown
 
 
 def _reached(members: Collection[str], entry: Entry) -> int:

@@ -6,16 +6,19 @@ Rules:
 - What it does is shown like all that passes.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.demo.back_end import BackEnd
+from e2ecross.demo.ghost import GhostAccount
 from e2ecross.demo.people import DemoFailed, Person
 from e2ecross.demo.web.cast import PHONES
 from e2ecross.demo.web.journal import Event
+from e2ecross.demo.web.outcome import about
 from e2ecross.demo.web.play import Play, Written
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.signal_message import (
@@ -24,7 +27,7 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
 )
 
-__all__ = ["Hands", "about", "flip_bit", "readdress"]
+__all__ = ["Hands", "flip_bit", "write_address"]
 
 _SECONDS: Final = 10.0
 """How long a phone may take to receive what waits for it: a hundred times the usual."""
@@ -44,29 +47,53 @@ class Hands:
     def __init__(self, play: Play) -> None:
         self.play = play
         self.file = BackEnd(play.relay.file, play.relay.blob_folder)
+        self._ghost: GhostAccount | None = None
+        self._open = contextlib.ExitStack()
+
+    def ghost(self) -> GhostAccount:
+        """Return an account of its own, the same each time."""
+        if self._ghost is None:
+            self._ghost = self._open.enter_context(GhostAccount(self.play.relay.file))
+        return self._ghost
+
+    def close_later(self, close: Callable[[], None]) -> None:
+        """Have something closed in the end."""
+        self._open.callback(close)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._open.close()
 
     # --- What it does ---------------------------------------------------------------------------
 
-    def intercept(self, phone: str, chat: str, text: str, reader: str) -> tuple[Written, bytes]:
-        """Let somebody write, and take the copy for one phone away before it is handed out.
+    def intercept(
+        self, phone: str, chat: str, text: str, readers: Sequence[str]
+    ) -> tuple[Written, list[bytes]]:
+        """Let somebody write, and take copies away before they are handed out.
 
         Args:
             phone: who writes.
             chat: to whom.
             text: what.
-            reader: for whose phone.
+            readers: for whose phones.
+
+        Returns:
+            The message, and the copies in the order of `readers`.
 
         Raises:
             DemoFailed: there is no such copy.
             PhoneRefused: it was not sent.
         """
-        person = PHONES[reader]
-        with self.play.holding(lambda address, _: address == person.address):
+        people = [PHONES[reader] for reader in readers]
+        held = {person.address for person in people}
+        with self.play.holding(lambda address, _: address in held):
             written, _ = self.play.send(phone, chat, text)
-            envelope = self.copy_of(written, person)
-            self.file.withhold(person, envelope)
-        self.play.relay.ring(person.address)
-        return written, envelope
+            envelopes = [self.copy_of(written, person) for person in people]
+            for person, envelope in zip(people, envelopes, strict=True):
+                self.file.withhold(person, envelope)
+        for address in held:
+            self.play.relay.ring(address)
+        return written, envelopes
 
     def copy_of(self, written: Written, person: Person) -> bytes:
         """Return the envelope of a message for somebody.
@@ -120,17 +147,7 @@ class Hands:
         return any(Envelope.decode(each).message_id.hex() == message_id for each in waiting)
 
 
-def about(reader: str, message_id: str) -> Callable[[Event], bool]:
-    """Return what says whether a phone's event shows a message, or tells why it does not."""
-
-    def is_about(event: Event) -> bool:
-        mine = event.get("phone") == reader and event.get("id") == message_id
-        return mine and event["type"] in ("message", "notice")
-
-    return is_about
-
-
-def readdress(envelope: bytes, person: Person) -> bytes:
+def write_address(envelope: bytes, person: Person) -> bytes:
     """Write another recipient on an envelope."""
     recipient = Address.parse(person.address)
     return replace(Envelope.decode(envelope), recipient=recipient).encode()

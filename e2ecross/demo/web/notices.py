@@ -30,7 +30,7 @@ class Told(NamedTuple):
 
 
 _REASONS: Final[Mapping[str, str]] = {
-    AuthenticationFailed.code: "it was changed on its way, or is not from there",
+    AuthenticationFailed.code: "it was changed on its way, or does not fit the keys of this phone",
     DuplicateMessage.code: "it has come before",
     EnvelopeMismatch.code: "it was written for somebody else, or by somebody else",
     UnknownPrekey.code: "it was encrypted to a key that this phone does not have any more",

@@ -23,7 +23,7 @@ from e2ecross.demo.back_end import BackEnd
 from e2ecross.demo.people import TOKO, DemoFailed, Person
 from e2ecross.demo.web.cast import CITRA, phone_of
 from e2ecross.demo.web.hands import Hands
-from e2ecross.demo.web.phone import phone_policy
+from e2ecross.demo.web.handset import phone_policy
 from e2ecross.demo.web.play import Play
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.registering import read_token
@@ -207,9 +207,9 @@ class Swap:
             ):
                 try:
                     self._pass_on(played, other)
-                except E2ECrossError:
-                    self._is_over.wait(_LOOK_SECONDS)
-            self._is_over.wait(_LOOK_SECONDS / 10)
+                except (E2ECrossError, DemoFailed, sqlite3.Error):
+                    continue  # what could not be done now is looked for again
+            self._is_over.wait(_LOOK_SECONDS)
 
     def _pass_on(self, played: _Played, other: _Played) -> None:
         """Open what was sent to one of the two, read it, and say it to them in the other's name."""

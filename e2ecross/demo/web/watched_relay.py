@@ -90,6 +90,7 @@ class WatchedRelay(Relay):
         self._fetched: _Newest[object, bool] = _Newest(_REMEMBERED)
         self._sizes: _Newest[bytes, tuple[str, int]] = _Newest(_REMEMBERED)
         self._envelopes: _Newest[tuple[str, str], bytes] = _Newest(_KEPT_ENVELOPES)
+        self._lists: _Newest[tuple[str, bytes], bool] = _Newest(_REMEMBERED)
         self._by_hand: _Newest[bytes, bool] = _Newest(_REMEMBERED)
         self.holds: Callable[[Address, bytes], bool] | None = None
         self.key_source: (
@@ -230,6 +231,11 @@ class WatchedRelay(Relay):
                 other = self.key_source(requester.user_id, keys)
                 if other is not None:
                     found[place] = other
+        with self._watching:
+            for answer in found:
+                if isinstance(answer, UserKeys):
+                    asked = (str(requester.user_id), _digest(answer.device_list))
+                    self._lists[asked] = True
         return found
 
     # --- What its operator does -----------------------------------------------------------------
@@ -238,6 +244,11 @@ class WatchedRelay(Relay):
         """Return an envelope that has passed lately, by its id in hexadecimal and its recipient."""
         with self._watching:
             return self._envelopes.get((message_id, recipient))
+
+    def has_handed_out(self, user: str, device_list: bytes) -> bool:
+        """Tell whether a user has been given a list of devices (encoded), lately."""
+        with self._watching:
+            return (user, _digest(device_list)) in self._lists
 
     def put_by_hand(self, address: str, encoded: bytes) -> None:
         """Tell of an envelope that its operator has put into a mailbox, past all rules."""
