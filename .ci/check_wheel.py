@@ -9,6 +9,9 @@ NEEDED = (
     "e2ecross/wire/_pb/signal/wire_pb2.py",
     "e2ecross/wire/_pb/e2ecross/v1/storage_pb2.py",
     "e2ecross/stores/schema/0001.sql",
+    "e2ecross/demo/web/static/index.html",
+    "e2ecross/demo/web/static/page.css",
+    "e2ecross/demo/web/static/page.js",
 )
 
 
