@@ -109,8 +109,9 @@ class Hands:
     def put(self, reader: str, envelope: bytes) -> None:
         """Put something into somebody's mailbox."""
         address = PHONES[reader].address
+        self.play.relay.note_by_hand(envelope)
         self.file.put_at(address, envelope)
-        self.play.relay.put_by_hand(address, envelope)
+        self.play.relay.ring(address)
 
     # --- What comes of it -----------------------------------------------------------------------
 

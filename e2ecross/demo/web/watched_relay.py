@@ -84,7 +84,7 @@ class WatchedRelay(Relay):
             self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=self._is_expected
         )
         self._say = say
-        self._watching = threading.Lock()
+        self._watching = threading.RLock()
         self._count = 0
         self._passed: _Newest[bytes, _Passed] = _Newest(_REMEMBERED)
         self._fetched: _Newest[object, bool] = _Newest(_REMEMBERED)
@@ -104,27 +104,29 @@ class WatchedRelay(Relay):
     # --- What passes ----------------------------------------------------------------------------
 
     def _deposit(self, calls: Sequence[DepositCall]) -> list[Deposited]:
-        deposited = super()._deposit(calls)
-        for call, came in zip(calls, deposited, strict=True):
-            for place, envelope in enumerate(call.envelopes):
-                if place not in came.refused:
-                    self._note_envelope(envelope)
+        with self._watching:  # who fetches it waits, or would be seen before it
+            deposited = super()._deposit(calls)
+            for call, came in zip(calls, deposited, strict=True):
+                for place, envelope in enumerate(call.envelopes):
+                    if place not in came.refused:
+                        self._note_envelope(envelope)
         return deposited
 
     def deposit_copies(
         self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
     ) -> Deposited:
         """See `Relay`."""
-        deposited = super().deposit_copies(token, copies, epochs=epochs)
-        decoded = EnvelopeCopies.decode(copies)
-        taken = [
-            recipient
-            for place, recipient in enumerate(decoded.recipients)
-            if place not in deposited.refused
-        ]
-        if taken:
-            each = [decoded.encode_for(recipient) for recipient in taken]
-            self._note(each, "group message", decoded.sender, taken, decoded.ciphertext)
+        with self._watching:
+            deposited = super().deposit_copies(token, copies, epochs=epochs)
+            decoded = EnvelopeCopies.decode(copies)
+            taken = [
+                recipient
+                for place, recipient in enumerate(decoded.recipients)
+                if place not in deposited.refused
+            ]
+            if taken:
+                each = [decoded.encode_for(recipient) for recipient in taken]
+                self._note(each, "group message", decoded.sender, taken, decoded.ciphertext)
         return deposited
 
     def _note_envelope(self, encoded: bytes) -> None:
@@ -250,13 +252,12 @@ class WatchedRelay(Relay):
         with self._watching:
             return (user, _digest(device_list)) in self._lists
 
-    def put_by_hand(self, address: str, encoded: bytes) -> None:
-        """Tell of an envelope that its operator has put into a mailbox, past all rules."""
+    def note_by_hand(self, encoded: bytes) -> None:
+        """Show an envelope that its operator is about to put into a mailbox, past all rules."""
         with self._watching:
             self._passed.pop(_digest(encoded), None)  # it is another blob, if it has the same bytes
             self._by_hand[_digest(encoded)] = True
-        self._note_envelope(encoded)
-        self.ring(address)
+            self._note_envelope(encoded)
 
     def was_put_by_hand(self, encoded: bytes) -> bool:
         """Tell whether an envelope was, lately."""
