@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -110,14 +111,13 @@ class _Ending:
 
 def _serve(port: int, ending: _Ending, *, browser: bool) -> None:
     from e2ecross.demo.web.serving import Serving
-    from e2ecross.service.serving import Listening, bind, quietly
+    from e2ecross.service.serving import quietly
 
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     with contextlib.ExitStack() as stack:
         stack.enter_context(quietly(None))
         page, back_end = (
-            stack.enter_context(contextlib.closing(bind(Listening(port=each))[0]))
-            for each in (port, 0)
+            stack.enter_context(contextlib.closing(_bind(each))) for each in (port, 0)
         )
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="e2ecross-demo-page-"))
@@ -125,6 +125,15 @@ def _serve(port: int, ending: _Ending, *, browser: bool) -> None:
         serving = stack.enter_context(Serving(folder, token, page, back_end))
         with asyncio.Runner() as runner:
             runner.run(serving.run(lambda url: _announce(url, browser=browser), ending.wait()))
+
+
+def _bind(port: int) -> socket.socket:
+    from e2ecross.service.serving import Listening, bind
+
+    try:
+        return bind(Listening(port=port))[0]
+    except OSError as error:
+        raise DemoFailed(f"port {port} cannot be used: {error.strerror or error}") from error
 
 
 def _announce(url: str, *, browser: bool) -> None:

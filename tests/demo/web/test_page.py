@@ -260,7 +260,8 @@ def test_a_group_has_members_on_three_apps(ready: RunningPage) -> None:
     said = ready.say("laptop", chat, "Who is in?")
     for phone in ("ana", "budi", "toko"):
         ready.wait(type="message", phone=phone, chat=chat, id=said["id"], text="Who is in?")
-    ready.wait(type="blob", what="group message", step="deposited", **{"from": "whatsapp:ana.2"})
+    way: dict[str, object] = {"from": "whatsapp:ana.2"}
+    ready.wait(after=0, type="blob", what="group message", step="deposited", **way)
     assert "device 1" in ready.refused(action="group", phone="laptop", title="x", members=members)
 
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the page of the demo begins and ends: what it needs, what it leaves, how it is called."""
+
+import importlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import call
+from tests.demo.web.support import RunningPage
+from tests.support.service import require_extras
+
+require_extras("segno")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _expect_nothing_left(page: RunningPage, number: signal.Signals) -> None:
+    began = time.monotonic()
+    ended = page.end(number)
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+    assert time.monotonic() - began < 10  # usually a fraction of a second
+    assert list(page.folder.iterdir()) == []
+    for event in page.events:
+        if event["type"] == "phone":
+            assert not _is_alive(event["process"])
+    with socket.socket() as other:
+        assert other.connect_ex(("127.0.0.1", page.port)) != 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_phones_start_ends_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with RunningPage(tmp_path) as page:
+        asked = {"phone": "ana", "chat": "instagram:budi", "text": "x"}
+        assert "starting" in page.refused(action="send", **asked)
+        assert "starting" in page.refused(action="attack", name="flip")
+        if number is signal.SIGINT:
+            page.wait(type="phone")
+        _expect_nothing_left(page, number)
+
+
+def test_a_signal_ends_everything_in_the_midst_of_an_attack(tmp_path: Path) -> None:
+    with RunningPage(tmp_path) as page:
+        page.wait(type="ready")
+        page.done(action="attack", name="swap_keys")
+        page.wait(type="phone", phone="citra")
+        _expect_nothing_left(page, signal.SIGINT)
+
+
+# --- How it is called ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--web", "--json"], ["--web", "--dir", "x"], ["--web", "--network"]),
+        *(["--web", "--fleet"], ["--port", "8000"], ["--no-browser"]),
+        *(["--web", "--port", "65536"], ["--web", "--port", "-1"], ["--web", "--port", "x"]),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_refused(arguments: list[str]) -> None:
+    ended = call("demo", *arguments)
+    assert ended.code == 2
+    assert "--port" in ended.err or "--web" in ended.err or "--network" in ended.err
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        ended = call("demo", "--web", "--no-browser", "--port", port)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("e2ecross demo: failed: ")
+    assert port in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module = importlib.import_module
+
+    def without(name: str) -> object:
+        if name == "starlette":
+            raise ImportError(name)
+        return import_module(name)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    ended = call("demo", "--web", "--no-browser")
+    assert (ended.code, ended.out) == (1, "")
+    assert "pip install 'e2ecross[demo]'" in ended.err
+    assert len(ended.err.splitlines()) == 1
