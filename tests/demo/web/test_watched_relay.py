@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relay of the page: its operator sees what passes, in its order, and can hold it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2ecross.address import Address
+from e2ecross.demo.web.watched_relay import WatchedRelay
+from e2ecross.errors import BackendRefused
+from e2ecross.wire.exchange import KeysWanted, UserKeys
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    copies,
+    device_list,
+    envelope,
+    published,
+    register,
+    token,
+)
+
+_NOBODY = Address("whatsapp", "nobody")
+Said = list[Mapping[str, Any]]
+
+
+@pytest.fixture
+def said() -> Said:
+    return []
+
+
+@pytest.fixture
+def relay(tmp_path: Path, said: Said) -> Iterator[WatchedRelay]:
+    with WatchedRelay(tmp_path, said.append) as opened:
+        register(opened, ANA, BUDI, TOKO)
+        yield opened
+
+
+def _steps(said: Said) -> list[tuple[int, str, list[str]]]:
+    return [(blob["number"], blob["step"], blob["to"]) for blob in said]
+
+
+def test_a_blob_is_seen_once_on_its_way_in_and_once_on_its_way_out(
+    relay: WatchedRelay, said: Said
+) -> None:
+    sent = envelope(ANA, BUDI, size=100)
+    for _ in range(2):  # a repetition changes nothing
+        relay.deposit_all(token(ANA), [sent.encode()])
+    for _ in range(2):
+        assert relay.fetch(BUDI, token(BUDI), 10)
+    assert _steps(said) == [(1, "deposited", [str(BUDI)]), (1, "fetched", [str(BUDI)])]
+    for blob in said:
+        assert (blob["what"], blob["from"]) == ("message", str(ANA))
+        assert blob["bytes"] == len(sent.encode())
+        assert blob["hex"] == sent.ciphertext[:64].hex()
+
+
+def test_what_is_refused_is_not_shown(relay: WatchedRelay, said: Said) -> None:
+    came = relay.deposit_all(
+        token(ANA), [envelope(ANA, _NOBODY).encode(), envelope(ANA, BUDI, 1).encode()]
+    )
+    assert list(came.refused) == [0]
+    assert _steps(said) == [(1, "deposited", [str(BUDI)])]
+
+
+def test_a_message_for_several_is_one_blob(relay: WatchedRelay, said: Said) -> None:
+    relay.deposit_copies(token(ANA), copies(ANA, 0, BUDI, _NOBODY, TOKO).encode())
+    for each in (TOKO, BUDI):
+        relay.fetch(each, token(each), 10)
+    both = [str(BUDI), str(TOKO)]
+    fetched = [(1, "fetched", [str(each)]) for each in (TOKO, BUDI)]
+    assert _steps(said) == [(1, "deposited", both), *fetched]
+    assert {blob["what"] for blob in said} == {"group message"}
+
+
+def test_a_file_is_seen_without_its_readers(relay: WatchedRelay, said: Said) -> None:
+    blob_id, data = bytes(range(200, 232)), bytes(range(100))
+    relay.begin_blob(ANA, token(ANA), blob_id, 100)
+    relay.put_blob(ANA, token(ANA), blob_id, 0, data[:60])
+    assert said == []
+    relay.put_blob(ANA, token(ANA), blob_id, 60, data[60:])
+    relay.get_blob(blob_id, 60, 40)
+    relay.get_blob(blob_id, 0, 60)
+    assert _steps(said) == [(1, "deposited", []), (1, "fetched", [])]
+    for blob in said:
+        assert (blob["what"], blob["from"], blob["bytes"]) == ("file", str(ANA), 100)
+        assert blob["hex"] == data[:60].hex()
+        assert blob_id.hex() not in str(blob)  # who knows it may read the file
+
+
+def test_what_is_held_is_not_handed_out(relay: WatchedRelay, said: Said) -> None:
+    relay.deposit_all(token(ANA), [envelope(ANA, BUDI, 1).encode()])
+    relay.deposit_all(token(TOKO), [envelope(TOKO, BUDI, 2).encode()])
+    relay.holds = lambda address, encoded: encoded == envelope(ANA, BUDI, 1).encode()
+    (only,) = relay.fetch(BUDI, token(BUDI), 10)
+    assert only.envelope == envelope(TOKO, BUDI, 2).encode()
+    relay.holds = None
+    assert len(relay.fetch(BUDI, token(BUDI), 10)) == 2
+    assert [number for number, step, _ in _steps(said) if step == "fetched"] == [2, 1]
+
+
+def test_what_the_operator_puts_there_is_another_blob(relay: WatchedRelay, said: Said) -> None:
+    sent = envelope(ANA, BUDI)
+    relay.deposit_all(token(ANA), [sent.encode()])
+    assert not relay.was_put_by_hand(sent.encode())
+    relay.note_by_hand(sent.encode())
+    assert relay.was_put_by_hand(sent.encode())
+    assert [number for number, _, _ in _steps(said)] == [1, 2]
+
+
+def test_envelopes_are_remembered_for_a_while(relay: WatchedRelay) -> None:
+    first, last = envelope(ANA, BUDI, 0), envelope(ANA, BUDI, 300)
+    relay.deposit_all(token(ANA), [envelope(ANA, BUDI, number).encode() for number in range(301)])
+    assert relay.find(first.message_id.hex(), str(BUDI)) is None
+    assert relay.find(last.message_id.hex(), str(BUDI)) == last.encode()
+
+
+def test_keys_may_come_from_somewhere_else(relay: WatchedRelay) -> None:
+    relay.publish(token(BUDI), published(BUDI))
+    relay.publish_devices(token(BUDI), device_list(BUDI).encode(), {})
+    wanted = KeysWanted(BUDI.user_id, ())
+    (genuine,) = relay.fetch_keys(ANA, token(ANA), [wanted])
+    assert isinstance(genuine, UserKeys)
+    assert relay.has_handed_out(str(ANA.user_id), genuine.device_list)
+    other = UserKeys(b"another list", ())
+    relay.key_source = lambda requester, keys: other if requester == ANA.user_id else None
+    assert relay.fetch_keys(ANA, token(ANA), [wanted]) == [other]
+    assert relay.fetch_keys(TOKO, token(TOKO), [wanted]) == [genuine]
+    assert relay.has_handed_out(str(ANA.user_id), other.device_list)
+    assert not relay.has_handed_out(str(TOKO.user_id), other.device_list)
+
+
+def test_others_on_this_machine_get_no_account(relay: WatchedRelay) -> None:
+    for address in (_NOBODY, Address("whatsapp", "ana", 9)):
+        with pytest.raises(BackendRefused):
+            relay.register(address, token(address))
+    with pytest.raises(BackendRefused):
+        relay.register(ANA, token(ANA, 1))
