@@ -18,6 +18,7 @@ from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.photo import draw_photo
 from e2ecross.demo.web.attacks import Attacks
 from e2ecross.demo.web.cast import NAMES, phone_of
+from e2ecross.demo.web.notices import sentence
 from e2ecross.demo.web.phones import PhoneRefused
 from e2ecross.demo.web.pictures import MAX_PICTURE_BYTES, picture_type
 from e2ecross.demo.web.play import Play
@@ -67,7 +68,7 @@ class Actions:
         try:
             return {"ok": True, **action(self, asked)}
         except (PhoneRefused, DemoFailed) as error:
-            return {"ok": False, "error": _sentence(str(error))}
+            return {"ok": False, "error": sentence(str(error))}
 
     def _require_ready(self) -> None:
         if not self._play.is_ready:
@@ -224,8 +225,3 @@ def _owner(user: str) -> str:
     if user not in NAMES:
         raise DemoFailed("nobody here has that phone")
     return phone_of(f"{user}.1")
-
-
-def _sentence(text: str) -> str:
-    """Let it begin and end as sentences do."""
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")

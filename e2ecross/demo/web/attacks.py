@@ -17,6 +17,7 @@ from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.web.attacks_on_accounts import add_device, add_member, restore, swap_keys
 from e2ecross.demo.web.attacks_on_mail import flip, hide, readdress, replay
 from e2ecross.demo.web.hands import Hands
+from e2ecross.demo.web.notices import sentence
 from e2ecross.demo.web.outcome import Outcome
 from e2ecross.demo.web.phones import PhoneRefused
 from e2ecross.demo.web.play import Play
@@ -83,7 +84,7 @@ class Attacks:
         try:
             outcome = work(self._hands)
         except (DemoFailed, PhoneRefused, E2ECrossError, sqlite3.Error, OSError) as error:
-            outcome = Outcome(plan, f"It could not be done: {error}.")
+            outcome = Outcome(plan, sentence(f"it could not be done: {error}"))
         self._tell(number, name, outcome, "done")
         self._running.release()
 

@@ -17,6 +17,7 @@ from e2ecross.client.client import Client
 from e2ecross.client.device_link import DeviceLink
 from e2ecross.client.pairing import Pairing
 from e2ecross.demo.web.chats import Chats
+from e2ecross.demo.web.notices import sentence
 from e2ecross.device.device import Device
 from e2ecross.errors import E2ECrossError, LocalError, NoDevice
 from e2ecross.service.http_backend import HTTPBackend
@@ -193,7 +194,7 @@ class Handset:
         return path
 
     def _complain(self, error: E2ECrossError) -> None:
-        told = {"type": "notice", "chat": None, "text": str(error), "alarm": True}
+        told = {"type": "notice", "chat": None, "text": sentence(str(error)), "alarm": True}
         self._say({**told, "code": error.code, "id": ""})
 
     def _new_picture(self) -> Path:

@@ -9,6 +9,7 @@ Rules:
 
 import asyncio
 import contextlib
+import itertools
 import json
 import threading
 import time
@@ -86,11 +87,10 @@ class Journal:
         with self._changed:
             if number > self._last:
                 number = 0
-            kept = [numbered for numbered, _ in self._events]
-            first = kept[0].number if kept else 1
-            if number + 1 < first:
-                return [Numbered(0, _TRUNCATED), *self._lasting.values(), *kept]
-            return kept[number + 1 - first :]
+            newer = [numbered for numbered, _ in self._newer(number)]
+            if len(newer) < self._last - number:
+                return [Numbered(0, _TRUNCATED), *self._lasting.values(), *newer]
+            return newer
 
     def wait_for(self, wanted: Callable[[Event], bool], after: int, seconds: float) -> Event | None:
         """Return the first event after one of that number for which `wanted` says yes.
@@ -100,14 +100,19 @@ class Journal:
         ends = time.monotonic() + seconds
         with self._changed:
             while True:
-                for numbered, event in self._events:
-                    if numbered.number > after and wanted(event):
+                for _, event in self._newer(after):
+                    if wanted(event):
                         return event
                 after = self._last
                 left = ends - time.monotonic()
                 if left <= 0 or self.is_closed:
                     return None
                 self._changed.wait(left)
+
+    def _newer(self, number: int) -> list[tuple[Numbered, Event]]:
+        """Return those that are kept after one; it costs what they are, not what there is."""
+        newest = itertools.islice(reversed(self._events), max(self._last - number, 0))
+        return list(newest)[::-1]
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[asyncio.Event]:

@@ -17,7 +17,7 @@ from e2ecross.errors import (
 from e2ecross.state.message import FailedMessage
 from e2ecross.state.notice import Notice, NoticeKind
 
-__all__ = ["Told", "tell_failure", "tell_notice"]
+__all__ = ["Told", "sentence", "tell_failure", "tell_notice"]
 
 Name = Callable[[str], str]
 
@@ -116,3 +116,8 @@ def tell_failure(failed: FailedMessage, name: Name) -> Told:
 
 def _reason(error: RemoteError) -> str:
     return _REASONS.get(error.code, error.code)
+
+
+def sentence(text: str) -> str:
+    """Return what an error says as people write it: it begins and ends as sentences do."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")

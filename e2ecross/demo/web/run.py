@@ -27,7 +27,10 @@ __all__ = ["run_web_demo"]
 
 _INTERRUPTED: Final = 130
 _TOKEN_BYTES: Final = 24  # 32 characters
-_NEEDED: Final = ("starlette", "uvicorn", "urllib3", "segno")
+_NEEDED: Final = (
+    *("segno", "e2ecross.service.serving", "e2ecross.service.served_connection"),
+    "e2ecross.service.http_backend",
+)
 
 
 def run_web_demo(*, port: int = 0, browser: bool = True) -> int:
@@ -63,13 +66,13 @@ def _require_extras() -> None:
     Raises:
         DemoFailed: an extra is missing; it names what to install.
     """
-    for name in _NEEDED:
-        try:
+    try:
+        for name in _NEEDED:
             importlib.import_module(name)
-        except ImportError as error:
-            raise DemoFailed(
-                f"the page needs {name}: install it with  pip install 'e2ecross[demo]'"
-            ) from error
+    except ImportError as error:
+        raise DemoFailed(
+            "the page needs the extra demo: install it with  pip install 'e2ecross[demo]'"
+        ) from error
 
 
 class _Ending:

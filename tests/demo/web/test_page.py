@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,29 @@ def test_events_go_on_where_a_page_has_stopped(ready: RunningPage) -> None:
     assert first_events("3", 2) == whole[3:]
     for nonsense in ("x", "-1", "9" * 30, "99999999"):
         assert first_events(nonsense, 1) == whole[:1]
+
+
+def test_only_so_many_pages_are_served_at_once(ready: RunningPage) -> None:
+    def listen() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("127.0.0.1", ready.port, timeout=20)
+        connection.request("GET", f"/{ready.token}/events")
+        return connection
+
+    connections, statuses = [], []
+    while 503 not in statuses:
+        connections.append(listen())
+        statuses.append(connections[-1].getresponse().status)
+        assert len(connections) <= 16
+    for connection in connections:
+        connection.close()
+    ends = time.monotonic() + 10
+    while True:
+        connection = listen()
+        status = connection.getresponse().status
+        connection.close()
+        if status == 200:
+            break
+        assert time.monotonic() < ends
 
 
 def test_a_text_reaches_the_other_phone_and_the_laptop(ready: RunningPage) -> None:

@@ -89,11 +89,14 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert len(ended.err.splitlines()) == 1
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room", ["segno", "e2ecross.service.serving"])
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
     import_module = importlib.import_module
 
     def without(name: str) -> object:
-        if name == "starlette":
+        if name == room:
             raise ImportError(name)
         return import_module(name)
 
