@@ -18,7 +18,7 @@ from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.photo import draw_photo
 from e2ecross.demo.web.attacks import Attacks
 from e2ecross.demo.web.cast import NAMES, phone_of
-from e2ecross.demo.web.notices import sentence
+from e2ecross.demo.web.notices import fault, sentence
 from e2ecross.demo.web.phones import PhoneRefused
 from e2ecross.demo.web.pictures import MAX_PICTURE_BYTES, picture_type
 from e2ecross.demo.web.play import Play
@@ -67,8 +67,12 @@ class Actions:
             raise Malformed("there is no such action")
         try:
             return {"ok": True, **action(self, asked)}
+        except Malformed:
+            raise
         except (PhoneRefused, DemoFailed) as error:
             return {"ok": False, "error": sentence(str(error))}
+        except Exception as error:  # of whichever kind: it is a fault of the demo
+            return {"ok": False, "error": fault(error)}
 
     def _require_ready(self) -> None:
         if not self._play.is_ready:

@@ -17,7 +17,7 @@ from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.web.attacks_on_accounts import add_device, add_member, restore, swap_keys
 from e2ecross.demo.web.attacks_on_mail import flip, hide, readdress, replay
 from e2ecross.demo.web.hands import Hands
-from e2ecross.demo.web.notices import sentence
+from e2ecross.demo.web.notices import fault, sentence
 from e2ecross.demo.web.outcome import Outcome
 from e2ecross.demo.web.phones import PhoneRefused
 from e2ecross.demo.web.play import Play
@@ -47,6 +47,10 @@ _ATTACKS: Final[Mapping[str, _Attack]] = {
 }
 
 
+_JUST_DONE_SECONDS: Final = 0.2
+"""How long one that has been told to be done may take until the next can begin."""
+
+
 class Attacks:
     """All attacks on a play; for several threads."""
 
@@ -68,7 +72,7 @@ class Attacks:
         """
         if name == _ONCE and self._play.has("citra"):
             raise DemoFailed("the back end sits between Citra and the shop already")
-        if not self._running.acquire(blocking=False):
+        if not self._running.acquire(timeout=_JUST_DONE_SECONDS):
             raise DemoFailed("the back end is busy with another attack")
         number = next(self._numbers)
         self._tell(number, name, Outcome(_ATTACKS[name].plan), "running")
@@ -85,6 +89,8 @@ class Attacks:
             outcome = work(self._hands)
         except (DemoFailed, PhoneRefused, E2ECrossError, sqlite3.Error, OSError) as error:
             outcome = Outcome(plan, sentence(f"it could not be done: {error}"))
+        except Exception as error:  # of whichever kind: it is a fault of the demo
+            outcome = Outcome(plan, fault(error))
         self._tell(number, name, outcome, "done")
         self._running.release()
 

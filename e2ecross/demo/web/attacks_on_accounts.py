@@ -33,6 +33,8 @@ from e2ecross.wire.group import GroupId, MemberId
 __all__ = ["add_device", "add_member", "restore", "swap_keys"]
 
 _GHOST_NUMBER: Final = 3
+_WATCHED_SECONDS: Final = 1.0
+"""How long it is watched that phones warn of nothing."""
 _GROUP_TITLE: Final = "Saturday at the blue door"
 
 
@@ -173,7 +175,7 @@ def swap_keys(hands: Hands) -> Outcome:
     )
     if arrived is None:
         return Outcome(did, "Citra's line did not reach the shop.", REFUSED)
-    warned = play.journal.wait_for(partial(warns, ("citra", "toko")), after, 1.0)
+    warned = play.journal.wait_for(partial(warns, ("citra", "toko")), after, _WATCHED_SECONDS)
     citra = play.phone("citra").ask("safety_number", of=TOKO.user)["digits"]
     toko = play.phone("toko").ask("safety_number", of=PHONES["citra"].user)["digits"]
     if warned is not None or citra == toko:

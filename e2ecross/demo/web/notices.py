@@ -17,7 +17,7 @@ from e2ecross.errors import (
 from e2ecross.state.message import FailedMessage
 from e2ecross.state.notice import Notice, NoticeKind
 
-__all__ = ["Told", "sentence", "tell_failure", "tell_notice"]
+__all__ = ["Told", "fault", "sentence", "tell_failure", "tell_notice"]
 
 Name = Callable[[str], str]
 
@@ -121,3 +121,8 @@ def _reason(error: RemoteError) -> str:
 def sentence(text: str) -> str:
     """Return what an error says as people write it: it begins and ends as sentences do."""
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def fault(error: Exception) -> str:
+    """Return what is told of an error that nobody has thought of."""
+    return f"Something is wrong with the demo itself: {type(error).__name__}."
