@@ -78,6 +78,7 @@ class Phone:
         self._numbers = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = {}
         self._answering = threading.Lock()
+        self._writing = threading.Lock()  # another one: a pipe that is full keeps no answer away
         self._is_ending = False
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         self._first = self._expect(0)
@@ -151,7 +152,7 @@ class Phone:
     def _write(self, what: Mapping[str, Any]) -> None:
         line = json.dumps(what) + "\n"
         try:
-            with self._answering:
+            with self._writing:
                 stdin = _pipe(self._process.stdin)
                 stdin.write(line)
                 stdin.flush()
@@ -191,7 +192,8 @@ class Phone:
                 answers.put(None)
         if not self._is_ending:
             told = f"The phone of {self.person.name} has ended: start the demo again."
-            self._say(self, {"type": "notice", "chat": None, "text": told, "alarm": True})
+            event = {"type": "notice", "chat": None, "text": told, "alarm": True}
+            self._say(self, {**event, "code": "phone_ended", "id": ""})
 
     def _ended(self) -> DemoFailed:
         with contextlib.suppress(subprocess.TimeoutExpired):
