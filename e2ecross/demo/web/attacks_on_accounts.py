@@ -10,7 +10,7 @@ from e2ecross.address import UserId
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.demo.ghost import GhostDevice
 from e2ecross.demo.people import ANA, BUDI, TOKO, DemoFailed
-from e2ecross.demo.web.cast import NAMES, PHONES
+from e2ecross.demo.web.cast import CITRA, NAMES, PHONES
 from e2ecross.demo.web.hands import Hands
 from e2ecross.demo.web.journal import Event
 from e2ecross.demo.web.outcome import (
@@ -169,15 +169,16 @@ def swap_keys(hands: Hands) -> Outcome:
     arrived = hands.wait(
         after,
         lambda event: (
-            event["type"] == "message"
-            and (event["phone"], event["from"]) == ("toko", PHONES["citra"].user)
+            event["type"] == "message" and (event["phone"], event["from"]) == ("toko", CITRA.user)
         ),
     )
     if arrived is None:
         return Outcome(did, "Citra's line did not reach the shop.", REFUSED)
-    warned = play.journal.wait_for(partial(warns, ("citra", "toko")), after, _WATCHED_SECONDS)
+    warned = play.journal.wait_for(
+        partial(warns, (CITRA.user, TOKO.user), ""), after, _WATCHED_SECONDS
+    )
     citra = play.phone("citra").ask("safety_number", of=TOKO.user)["digits"]
-    toko = play.phone("toko").ask("safety_number", of=PHONES["citra"].user)["digits"]
+    toko = play.phone("toko").ask("safety_number", of=CITRA.user)["digits"]
     if warned is not None or citra == toko:
         said = "nothing" if warned is None else warned["text"]
         return Outcome(did, f"The shop's or Citra's phone said: {said}", NOTICED)

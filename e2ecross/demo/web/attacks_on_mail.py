@@ -101,7 +101,9 @@ def hide(hands: Hands) -> Outcome:
     written, _ = hands.intercept(writer, chat, text, readers)
     hands.play.last_direct = before  # nobody has got that one
     did = f"It dropped a message from {name_of(writer)} to {NAMES[chat]}."
-    found = hands.play.journal.wait_for(partial(warns, (writer, *readers)), after, _WATCHED_SECONDS)
+    found = hands.play.journal.wait_for(
+        partial(warns, (PHONES[writer].user, chat), written.id), after, _WATCHED_SECONDS
+    )
     if found is not None:
         told = f"{name_of(found['phone'])}'s phone said: {found['text']}"
         return Outcome(did, told, NOTICED)

@@ -54,9 +54,20 @@ def shows(phone: str, message_id: str, event: Event) -> bool:
     return event["type"] == "message" and about(phone, message_id)(event)
 
 
-def warns(phones: Collection[str], event: Event) -> bool:
-    """Whether an event says that one of some phones warns of something."""
-    return event["type"] == "notice" and event["alarm"] and event["phone"] in phones
+def warns(users: Collection[str], message_id: str, event: Event) -> bool:
+    """Whether an event says that one of two users is warned of the other.
+
+    Args:
+        users: both accounts.
+        message_id: of the message that it may be about, in hexadecimal: a warning about another
+            message is none about this one. Empty: about whichever.
+        event: what was said.
+    """
+    if event["type"] != "notice" or not event["alarm"]:
+        return False
+    own = PHONES[event["phone"]].user
+    is_between = own in users and event["chat"] in users and event["chat"] != own
+    return is_between and (not message_id or event["id"] in ("", message_id))
 
 
 def not_refused(phone: str, found: Event | None) -> str:

@@ -31,9 +31,9 @@ _SHOWN: Event = {"type": "message", "phone": "budi", "id": _ID, "text": "Halo", 
 Answers = Mapping[str, Callable[[dict[str, object]], dict[str, Any]]]
 
 
-def _note(phone: str, code: str, *, alarm: bool = True) -> Event:
-    told = {"type": "notice", "phone": phone, "id": _ID, "text": "Look out.", "alarm": alarm}
-    return {**told, "code": code}
+def _note(phone: str, code: str, *, chat: str = ANA.user, about: str = _ID) -> Event:
+    told = {"type": "notice", "phone": phone, "text": "Look out.", "alarm": True, "code": code}
+    return {**told, "chat": chat, "id": about}
 
 
 class _Phone:
@@ -161,6 +161,21 @@ def test_a_hidden_message_that_is_noticed(tmp_path: Path) -> None:
     outcome = attacks_on_mail.hide(_Hands(_Play(tmp_path, _note("budi", "gap"))))
     assert outcome.verdict == NOTICED
     assert "Look out." in outcome.came
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _note("budi", "decode_error", about="00" * 16),
+        _note("ana", "restored", chat=TOKO.user, about=""),
+        {**_note("ana", "restored", about=""), "chat": None},
+        _note("toko", "identity_pending", about=""),
+        {**_note("budi", "device_linked", about=""), "alarm": False},
+    ],
+    ids=["another message", "another chat", "no chat", "another phone", "no warning"],
+)
+def test_what_is_about_something_else_notices_nothing(tmp_path: Path, other: Event) -> None:
+    assert attacks_on_mail.hide(_Hands(_Play(tmp_path, other))).verdict == NOT_NOTICED
 
 
 def test_a_hidden_message_that_arrives(tmp_path: Path) -> None:
@@ -295,7 +310,7 @@ def test_swapped_keys_that_are_noticed_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrived = {**_SHOWN, "phone": "toko", "from": PHONES["citra"].user}
-    warned = _note("toko", "identity_changed")
+    warned = _note("toko", "identity_changed", chat=PHONES["citra"].user, about="")
     with _swapped(monkeypatch, tmp_path, iter("12")) as outcome:
         assert (outcome.verdict, "did not reach" in outcome.came) == (REFUSED, True)
     with _swapped(monkeypatch, tmp_path, iter("12"), arrived, warned) as outcome:
