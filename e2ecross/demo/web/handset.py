@@ -178,10 +178,14 @@ class Handset:
                 is_closing.wait(_PAUSE_SECONDS)
 
     def _take(self, client: Client, item: InboxItem) -> None:
-        if isinstance(item, Notice) and item.kind is NoticeKind.GROUP_JOINED:
-            client.group(require(item.group)).accept()
-        if isinstance(item, Message) and item.request and item.group is None:
-            client.accept(item.sender.user_id)
+        """Take in an item; it is handed out once, so that it is shown whatever else goes wrong."""
+        try:
+            if isinstance(item, Notice) and item.kind is NoticeKind.GROUP_JOINED:
+                client.group(require(item.group)).accept()
+            if isinstance(item, Message) and item.request and item.group is None:
+                client.accept(item.sender.user_id)
+        except E2ECrossError as error:
+            self._complain(error)
         self.chats.take(item)
 
     def _fetch(self, media: Media) -> Path | None:
