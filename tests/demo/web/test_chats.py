@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 (what is missing is found out before what needs it is imported)
 """What a phone of the page shows of what comes and goes: only what has changed, and all of it."""
 
 from collections.abc import Iterator, Mapping
@@ -7,6 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from tests.support.service import require_extras
+
+require_extras("segno")
 
 from e2ecross.address import Address
 from e2ecross.client.client import Client

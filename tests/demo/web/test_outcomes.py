@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 (what is missing is found out before what needs it is imported)
 """What is said of an attack is what the phones have shown, also where that is not as promised.
 
 Phones and the back end's file are scripted here; real ones are attacked in test_attacks.py.
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+
+from tests.support.service import require_extras
+
+require_extras("segno")
 
 from e2ecross.address import Address
 from e2ecross.demo.people import ANA, BUDI, TOKO, DemoFailed, Person
