@@ -33,8 +33,6 @@ from e2ecross.wire.group import GroupId, MemberId
 __all__ = ["add_device", "add_member", "restore", "swap_keys"]
 
 _GHOST_NUMBER: Final = 3
-_WATCHED_SECONDS: Final = 1.0
-"""How long it is watched that phones warn of nothing."""
 _GROUP_TITLE: Final = "Saturday at the blue door"
 
 
@@ -174,9 +172,9 @@ def swap_keys(hands: Hands) -> Outcome:
     )
     if arrived is None:
         return Outcome(did, "Citra's line did not reach the shop.", REFUSED)
-    warned = play.journal.wait_for(
-        partial(warns, (CITRA.user, TOKO.user), ""), after, _WATCHED_SECONDS
-    )
+    for name in ("citra", "toko"):
+        play.phone(name).ask("settle")
+    warned = play.journal.wait_for(partial(warns, (CITRA.user, TOKO.user), ""), after, 0)
     citra = play.phone("citra").ask("safety_number", of=TOKO.user)["digits"]
     toko = play.phone("toko").ask("safety_number", of=CITRA.user)["digits"]
     if warned is not None or citra == toko:

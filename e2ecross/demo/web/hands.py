@@ -29,11 +29,9 @@ from e2ecross.wire.signal_message import (
 
 __all__ = ["Hands", "flip_bit", "write_address"]
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 20.0
 """How long a phone may take to receive what waits for it: a hundred times the usual."""
 _LOOK_SECONDS: Final = 0.05
-_SETTLE_SECONDS: Final = 0.5
-"""How long after a message has left its mailbox a phone may take to show it."""
 
 
 class Hands:
@@ -132,6 +130,7 @@ class Hands:
 
         Raises:
             DemoFailed: it has not been taken.
+            PhoneRefused: it cannot be found out.
         """
         wanted = about(reader, message_id)
         ends = time.monotonic() + _SECONDS
@@ -140,7 +139,8 @@ class Hands:
             if found is not None:
                 return found
             if not self._waits(reader, message_id):
-                return self.play.journal.wait_for(wanted, after, _SETTLE_SECONDS)
+                self.play.phone(reader).ask("settle")
+                return self.play.journal.wait_for(wanted, after, 0)
         raise DemoFailed(f"the phone of {PHONES[reader].name} has not fetched what was put there")
 
     def _waits(self, reader: str, message_id: str) -> bool:

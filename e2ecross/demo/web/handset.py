@@ -36,6 +36,7 @@ _T = TypeVar("_T")
 _WAIT_MS: Final = 1_500
 """How long the back end lets a phone wait for mail: receipts that are due go out in between."""
 _PAUSE_SECONDS: Final = 0.5
+_SETTLE_SECONDS: Final = 10.0
 _PICTURE_BYTES: Final = 2 * 1024 * 1024
 
 
@@ -81,6 +82,8 @@ class Handset:
         self.pairing: Pairing | None = None
         self._receiver: threading.Thread | None = None
         self._is_closing = threading.Event()
+        self._rounds = 0
+        self._round_ended = threading.Condition()
         self._pictures = 0
 
     # --- It is switched on ----------------------------------------------------------------------
@@ -176,6 +179,20 @@ class Handset:
                     self._complain(error)
                 trouble = error.code
                 is_closing.wait(_PAUSE_SECONDS)
+            with self._round_ended:
+                self._rounds += 1
+                self._round_ended.notify_all()
+
+    def settle(self) -> None:
+        """Wait until all is shown that has left the mailbox by now.
+
+        Raises:
+            LocalError: that takes too long.
+        """
+        with self._round_ended:
+            now = self._rounds
+            if not self._round_ended.wait_for(lambda: self._rounds > now, _SETTLE_SECONDS):
+                raise LocalError("this phone does not receive any more")
 
     def _take(self, client: Client, item: InboxItem) -> None:
         """Take in an item; it is handed out once, so that it is shown whatever else goes wrong."""

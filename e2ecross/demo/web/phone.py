@@ -204,6 +204,12 @@ def _maintain(phone: Handset, direction: Direction) -> Answer:
 # --- What is asked for an attack -----------------------------------------------------------------
 
 
+def _settle(phone: Handset, direction: Direction) -> Answer:
+    """Wait until all is shown that has left the mailbox by now."""
+    phone.settle()
+    return {}
+
+
 def _show_devices(phone: Handset, direction: Direction) -> Answer:
     """Show which devices of somebody this one believes in."""
     found = phone.client.devices(direction["of"])
@@ -259,6 +265,7 @@ _DIRECTIONS: Final[Mapping[str, Callable[[Handset, Direction], Answer]]] = {
     "confirm_device": _confirm_device,
     "finish_linking": _finish_linking,
     "maintain": _maintain,
+    "settle": _settle,
     "show_devices": _show_devices,
     "show_group": _show_group,
     "give_away": _give_away,

@@ -21,8 +21,8 @@ __all__ = ["Answered", "RunningPage"]
 
 Event = dict[str, Any]
 _ROOT: Final = Path(__file__).parents[3]
-_SECONDS: Final = 40.0
-_END_SECONDS: Final = 20.0
+_SECONDS: Final = 60.0
+_END_SECONDS: Final = 30.0
 
 
 class Answered(NamedTuple):

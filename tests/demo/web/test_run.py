@@ -29,7 +29,7 @@ def _expect_nothing_left(page: RunningPage, number: signal.Signals) -> None:
     began = time.monotonic()
     ended = page.end(number)
     assert (ended.code, ended.out, ended.err) == (130, "", "")
-    assert time.monotonic() - began < 10  # usually a fraction of a second
+    assert time.monotonic() - began < 15  # usually a fraction of a second
     assert list(page.folder.iterdir()) == []
     for event in page.events:
         if event["type"] == "phone":
