@@ -14,7 +14,7 @@ const FIRST_CHATS = {
   budi: "whatsapp:ana",
   toko: "whatsapp:ana",
 };
-const EMOJI = [["❤️", "heart"], ["👍", "thumbs up"], ["😂", "laughing"], ["🎉", "party"], ["☕", "coffee"]];
+const EMOJI = [["❤️", "heart"], ["👍", "thumbs up"], ["😂", "laughing"], ["🎉", "party"], ["☕️", "coffee"]];
 const ATTACKS = [
   ["flip", "Flip one bit", "Alters a single bit of a message on its way, then delivers the genuine one."],
   ["replay", "Deliver twice", "Hands over the last message once more."],
@@ -115,7 +115,7 @@ const appOf = (user) => users.get(user)?.app ?? user.split(":")[0];
 const isGroup = (chat) => chat.startsWith("group:");
 const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 const initials = (name) => [...name].slice(0, 1).join("").toUpperCase();
-const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const number = (value) => value.toLocaleString("en");
 
 function titleOf(phone, chat) {
@@ -138,11 +138,9 @@ function onPhone(event) {
   node.dataset.app = event.app;
   node.setAttribute("aria-label", phone.name);
   node.querySelector(".avatar").textContent = initials(phone.owner);
-  node.querySelector("h2").textContent = main ? event.name : phone.name;
-  node.querySelector(".app").replaceChildren(
-    make("strong", { text: APPS[event.app] ?? event.app }),
-    make("span", { text: `${event.address} · process ${event.process}` }),
-  );
+  node.querySelector("h2").textContent = phone.owner;
+  node.querySelector(".app").textContent = APPS[event.app] ?? event.app;
+  node.querySelector(".process").textContent = `${event.address} · process ${event.process}`;
   phone.strip.setAttribute("aria-label", `Chats on ${phone.name}`);
   phone.messages.setAttribute("aria-label", `Messages on ${phone.name}`);
   node.querySelector('[data-do="picture"]').setAttribute("aria-label", `Send a picture from ${phone.name}`);
@@ -161,6 +159,7 @@ function addPhone(event) {
     messages: node.querySelector(".messages"),
     input: node.querySelector("input"),
     looked: new Set(),
+    atEnd: true,
   };
   node.id = `phone-${phone.id}`;
   phones.set(phone.id, phone);
@@ -177,7 +176,20 @@ function addPhone(event) {
     phone.input.focus();
   });
   phone.messages.addEventListener("keydown", (pressed) => walkMessages(phone, pressed));
+  phone.messages.addEventListener("scroll", () => {
+    phone.atEnd = isAtEnd(phone.messages);
+  });
+  new ResizeObserver(() => {
+    if (phone.atEnd) showEnd(phone);
+  }).observe(phone.messages);
   return phone;
+}
+
+const isAtEnd = (list) => list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+
+function showEnd(phone) {
+  phone.messages.scrollTop = phone.messages.scrollHeight;
+  phone.atEnd = true;
 }
 
 function addContacts() {
@@ -279,7 +291,7 @@ function openChat(phone, chat) {
   setStop(phone, phone.messages.querySelector("li:last-child .react"));
   drawHead(phone);
   complain(phone.node, "");
-  phone.messages.scrollTop = phone.messages.scrollHeight;
+  showEnd(phone);
   look(phone);
 }
 
@@ -293,11 +305,10 @@ function addItem(phone, chat, item) {
     dropped.node.remove();
   }
   if (phone.open === chat) {
-    const list = phone.messages;
-    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-    list.append(item.node);
-    if (!list.contains(document.activeElement)) setStop(phone, item.node.querySelector(".react"));
-    if (atEnd || item.own) list.scrollTop = list.scrollHeight;
+    const atEnd = phone.atEnd;
+    phone.messages.append(item.node);
+    if (!phone.messages.contains(document.activeElement)) setStop(phone, item.node.querySelector(".react"));
+    if (atEnd || item.own) showEnd(phone);
   }
 }
 
@@ -321,12 +332,7 @@ function makeMessage(phone, chat, item) {
   if (!item.own && isGroup(chat.id)) bubble.append(make("p", { className: "author", text: author, "data-app": appOf(item.from) }));
   else bubble.append(make("span", { className: "sr", text: `${author}: ` }));
   if (item.picture) {
-    const image = make("img", { src: item.picture, alt: `Picture from ${author}` });
-    image.addEventListener("load", () => {
-      const list = phone.messages;
-      if (phone.open === chat && list.lastElementChild === item.node) list.scrollTop = list.scrollHeight;
-    });
-    bubble.append(image);
+    bubble.append(make("img", { src: item.picture, alt: `Picture from ${author}` }));
   }
   if (item.text) bubble.append(make("p", { className: "text", text: item.text, dir: "auto" }));
   item.meta = make("p", { className: "meta" });
@@ -535,8 +541,6 @@ function showDevice(device) {
   keep("device", device);
   press("[data-device]", (button) => button.dataset.device === device);
   for (const id of ["ana", "laptop"]) if (phones.has(id)) phones.get(id).node.hidden = id !== device;
-  const phone = phones.get(device);
-  if (phone) phone.messages.scrollTop = phone.messages.scrollHeight;
   lookAtAll();
 }
 
@@ -564,10 +568,8 @@ function onBlob(event) {
 const stepOf = (step) => (step === "fetched" ? "fetched" : "waiting");
 
 function makeBlob(event) {
-  const shown = event.hex.length / 2;
   const to = event.to.length ? event.to.join(", ") : "whoever knows its number";
-  const hex = make("code", { className: "hex", text: hexOf(event.hex) });
-  if (event.bytes > shown) hex.append(make("span", { className: "more", text: ` … and ${number(event.bytes - shown)} more` }));
+  const rest = event.bytes > event.hex.length / 2 ? " …" : "";
   return make(
     "li",
     { className: "blob", "data-number": event.number, "data-step": event.step },
@@ -579,7 +581,7 @@ function makeBlob(event) {
       make("span", { text: `${number(event.bytes)} bytes` }),
       make("span", { className: "step", text: stepOf(event.step) }),
     ),
-    hex,
+    make("code", { className: "hex", text: hexOf(event.hex) + rest }),
   );
 }
 
@@ -622,6 +624,7 @@ async function attack(name) {
   if (running) return;
   const answer = await act("attack", { name });
   if (!answer.ok) addLog(make("li", { className: "verdict" }, make("p", { text: answer.error })));
+  find("log").firstElementChild?.scrollIntoView({ block: "nearest" }); // where the log is further down
 }
 
 function addLog(node) {
