@@ -19,11 +19,11 @@ const ATTACKS = [
   ["flip", "Flip one bit", "Alters a single bit of a message on its way, then delivers the genuine one."],
   ["replay", "Deliver twice", "Hands over the last message once more."],
   ["readdress", "Put it into another mailbox", "Gives a message to somebody else, with the address rewritten to fit."],
-  ["add_device", "Add a device to Ana", "Gives Ana’s account a third device, with keys of the back end’s own."],
+  ["add_device", "Add a device to Ana", "Gives Ana's account a third device, with keys of the back end's own."],
   ["add_member", "Add a member to the group", "Puts a fourth member into the group that nobody has invited."],
   ["hide", "Hide a message", "Takes a message and keeps it."],
-  ["restore", "Restore an old phone", "Sets Ana’s phone back to an old copy of its store."],
-  ["swap_keys", "Swap the keys of a first contact", "Citra writes to the shop for the first time, and is given the back end’s keys."],
+  ["restore", "Restore an old phone", "Sets Ana's phone back to an old copy of its store."],
+  ["swap_keys", "Swap the keys of a first contact", "Citra writes to the shop for the first time, and is given the back end's keys."],
 ];
 const VERDICTS = {
   refused: ["Refused", "i-shield"],
@@ -36,7 +36,7 @@ const MOST_ITEMS = 500; // of one chat
 const MOST_PICTURE_BYTES = 1 << 20; // the server's bound
 
 const phones = new Map(); // by id: those that are drawn
-const users = new Map(); // by user: name, app, and the phone that speaks for it
+const users = new Map(); // by user: name, and the phone that speaks for it
 const blobs = new Map(); // by number
 const attacks = new Map(); // by number
 const readMessages = new Set(); // ids that somebody is known to have read
@@ -111,7 +111,7 @@ async function act(action, fields) {
 // ---- Who is who
 
 const nameOf = (user) => users.get(user)?.name ?? user.split(":").pop();
-const appOf = (user) => users.get(user)?.app ?? user.split(":")[0];
+const appOf = (user) => user.split(":")[0];
 const isGroup = (chat) => chat.startsWith("group:");
 const listed = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 const initials = (name) => [...name].slice(0, 1).join("").toUpperCase();
@@ -127,19 +127,19 @@ function titleOf(phone, chat) {
 function onPhone(event) {
   const main = event.phone !== "laptop"; // a second device has the name of a device, not of a person
   if (main || !users.has(event.user)) {
-    users.set(event.user, { name: event.name, app: event.app, phone: event.phone });
+    users.set(event.user, { name: event.name, phone: event.phone });
   }
   if (!(event.phone in COLUMNS)) return;
   const phone = phones.get(event.phone) ?? addPhone(event);
   phone.user = event.user;
   phone.owner = users.get(event.user).name;
-  phone.name = main ? `${event.name}’s phone` : `${phone.owner}’s laptop`;
+  phone.name = main ? `${event.name}'s phone` : `${phone.owner}'s laptop`;
   const { node } = phone;
-  node.dataset.app = event.app;
+  node.dataset.app = appOf(event.user);
   node.setAttribute("aria-label", phone.name);
   node.querySelector(".avatar").textContent = initials(phone.owner);
   node.querySelector("h2").textContent = phone.owner;
-  node.querySelector(".app").textContent = APPS[event.app] ?? event.app;
+  node.querySelector(".app").textContent = event.app;
   node.querySelector(".process").textContent = `${event.address} · process ${event.process}`;
   phone.strip.setAttribute("aria-label", `Chats on ${phone.name}`);
   phone.messages.setAttribute("aria-label", `Messages on ${phone.name}`);
@@ -781,7 +781,7 @@ async function openNumbers(phoneId, user) {
   setOutcome("");
   find("number-title").textContent = `Safety number of ${nameOf(mine)} and ${nameOf(user)}`;
   find("number-lead").textContent =
-    "Equal digits on both phones: nobody stands between them. The code holds the same, each phone’s own side first, for the other phone to scan.";
+    "Equal digits on both phones: nobody stands between them. The code holds the same, each phone's own side first, for the other phone to scan.";
   find("numbers").replaceChildren(make("p", { text: "The phones compute it …" }));
   if (!dialog.open) dialog.showModal();
   const answers = await Promise.all(both.map(([id, of]) => act("safety_number", { phone: id, of })));
@@ -794,7 +794,7 @@ async function openNumbers(phoneId, user) {
 }
 
 function makeNumber(id, of, answer) {
-  const device = phones.get(id)?.name ?? `${nameOf([...users].find(([, known]) => known.phone === id)?.[0] ?? id)}’s phone`;
+  const device = phones.get(id)?.name ?? `${nameOf([...users].find(([, known]) => known.phone === id)?.[0] ?? id)}'s phone`;
   const digits = make("p", { className: "digits" });
   for (const group of answer.digits.match(/.{5}/g) ?? []) digits.append(make("span", { text: group }), " ");
   return make(
