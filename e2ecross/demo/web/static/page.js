@@ -30,6 +30,7 @@ const VERDICTS = {
   noticed: ["Noticed", "i-eye"],
   "not noticed": ["Not noticed", "i-hidden"],
   "only by comparing": ["Only by comparing", "i-alert"],
+  "": ["Not done", "i-close"],
 };
 const MOST_BLOBS = 300; // of the newest that are drawn; the sums count all
 const MOST_ITEMS = 500; // of one chat
@@ -42,6 +43,7 @@ const attacks = new Map(); // by number
 const readMessages = new Set(); // ids that somebody is known to have read
 const kept = load();
 let running = null; // the attack that is going on
+let asked = false; // for an attack, which the server has not answered
 let settled = false; // what comes from now on is new: it is announced, and moves
 
 // ---- Nodes
@@ -615,14 +617,18 @@ function drawAttacks() {
 }
 
 // Not `disabled`: the button that was pressed would lose the focus.
-function setRunning(node) {
-  running = node;
-  for (const button of document.querySelectorAll("[data-attack]")) button.setAttribute("aria-disabled", String(node !== null));
+function setBusy() {
+  const busy = asked || running !== null;
+  for (const button of document.querySelectorAll("[data-attack]")) button.setAttribute("aria-disabled", String(busy));
 }
 
 async function attack(name) {
-  if (running) return;
+  if (asked || running) return;
+  asked = true;
+  setBusy();
   const answer = await act("attack", { name });
+  asked = false;
+  setBusy();
   if (!answer.ok) addLog(make("li", { className: "verdict" }, make("p", { text: answer.error })));
   find("log").firstElementChild?.scrollIntoView({ block: "nearest" }); // where the log is further down
 }
@@ -637,10 +643,12 @@ function onAttack(event) {
   entry.did.textContent = event.did;
   entry.node.dataset.state = event.state;
   if (event.state === "running") {
-    setRunning(entry);
+    running = entry;
+    setBusy();
     return;
   }
-  setRunning(null);
+  running = null;
+  setBusy();
   const [label, symbol] = VERDICTS[event.verdict] ?? [event.verdict, "i-alert"];
   entry.node.dataset.verdict = event.verdict;
   entry.badge.replaceChildren(icon(symbol), make("span", { text: label }));
