@@ -45,8 +45,8 @@ class Page:
 
     def load(self) -> None:
         """Open it anew, as in a new tab, and wait until all phones are there."""
-        self.driver.get(self.url)
-        self.run("sessionStorage.clear()")
+        if self.driver.current_url == self.url:
+            self.run("sessionStorage.clear()")
         self.reload()
 
     def reload(self) -> None:
@@ -66,6 +66,7 @@ class Page:
     def click(self, selector: str) -> None:
         """Press what can be seen there, once it can be."""
         wait(lambda: self.shown(selector), selector)
+        self.each(selector, "node.scrollIntoView({ block: 'center' })")
         self.find(selector).click()
 
     def shown(self, selector: str) -> bool:

@@ -76,7 +76,7 @@ def unnamed(page: Page) -> list[str]:
         for node in nodes
         if not node["ignored"]
     ]
-    assert len(found) > 20
+    assert len(found) > 10
     return [role for role, name in found if role in NAMED and not name.strip()]
 
 

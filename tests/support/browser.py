@@ -85,18 +85,25 @@ class Browser:
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def look_like(
-        self, width: int = 1440, height: int = 900, *, dark: bool = False, still: bool = False
+        self,
+        width: int = 1440,
+        height: int = 900,
+        *,
+        scale: int = 1,
+        dark: bool = False,
+        still: bool = False,
     ) -> None:
         """Be a screen of that many pixels; below 500 of them in width, a phone.
 
         Args:
             width: in CSS pixels.
             height: in CSS pixels.
+            scale: pixels of the screen to one of CSS, in either direction.
             dark: its user prefers dark colours.
             still: its user prefers that nothing moves.
         """
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.command("Emulation.setDeviceMetricsOverride", size)
+        screen = {"width": width, "height": height, "deviceScaleFactor": scale}
+        self.command("Emulation.setDeviceMetricsOverride", {**screen, "mobile": width < 500})
         wishes = {
             "prefers-color-scheme": "dark" if dark else "light",
             "prefers-reduced-motion": "reduce" if still else "no-preference",

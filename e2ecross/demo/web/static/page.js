@@ -891,7 +891,11 @@ function listen() {
 
 for (const button of document.querySelectorAll("nav [data-screen]")) {
   if (button.dataset.screen !== "back-end") button.classList.add("of-phone");
-  button.addEventListener("click", () => showScreen(button.dataset.screen));
+  button.addEventListener("click", () => {
+    showScreen(button.dataset.screen);
+    const stage = document.querySelector(".stage");
+    if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView(); // its beginning, and not where one was
+  });
 }
 for (const button of document.querySelectorAll("[data-device]")) {
   button.addEventListener("click", () => showDevice(button.dataset.device));
