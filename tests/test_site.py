@@ -35,3 +35,15 @@ def test_each_public_name_is_in_the_reference_once(package: ModuleType) -> None:
     here = {line for line in documented if line.rpartition(".")[0] == package.__name__}
     assert here == public | ({errors.__name__} if package is e2ecross else set())
     assert {documented[line] for line in here} == {1}
+
+
+def test_each_picture_is_shown_with_a_text_and_is_small() -> None:
+    shown = {
+        (path.parent / target).resolve(): text
+        for path in DOCUMENTS
+        for text, target in re.findall(r"!\[([^\]]*)\]\((\S+\.png)\)", path.read_text("utf-8"))
+    }
+    pictures = {*ROOT.joinpath("docs", "images").glob("*")}
+    assert shown.keys() == pictures
+    assert all(text.strip() for text in shown.values())
+    assert [path.name for path in pictures if path.stat().st_size > 300_000] == []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "parse"]
 
-_DESKTOP: Final = (1440, 900)
+_DESKTOP: Final = (1400, 860)
 _PHONE: Final = (360, 720)
 
 
@@ -42,21 +42,22 @@ def main(arguments: Sequence[str]) -> int:
         browser.look_like(*_DESKTOP)
         page.load()
         _talk(page)
-        for name in ("flip", "hide", "swap_keys"):
-            page.attack(name)
-        for dark in (False, True):
-            colours = "dark" if dark else "light"
-            browser.look_like(*_DESKTOP, dark=dark)
+        for colours in ("light", "dark"):
+            browser.look_like(*_DESKTOP, dark=colours == "dark")
             _begin(page)
             _take(page, folder / f"page-{colours}.png")
-            page.run("document.getElementById('attacks').scrollIntoView()")
-            _take(page, folder / f"page-attacks-{colours}.png")
-            browser.look_like(*_PHONE, dark=dark, scale=2)
-            for screen in ("ana", "back-end"):
-                _begin(page)
-                page.click(f"[data-screen={screen}]")
-                page.run("document.querySelector('.stage').scrollIntoView()")
-                _take(page, folder / f"page-phone-{screen}-{colours}.png")
+        for name in ("flip", "hide", "swap_keys"):
+            page.attack(name)
+        browser.look_like(*_DESKTOP)
+        _begin(page)
+        page.run("document.getElementById('attacks').scrollIntoView()")
+        _take(page, folder / "page-attacks.png")
+        for colours, screen in (("light", "ana"), ("dark", "back-end")):
+            browser.look_like(*_PHONE, scale=2, dark=colours == "dark")
+            page.reload()
+            page.click(f"[data-screen={screen}]")
+            page.run("document.querySelector('.stage').scrollIntoView()")
+            _take(page, folder / f"page-phone-{colours}.png")
     return 0
 
 
@@ -83,11 +84,8 @@ def _talk(page: "Page") -> None:
 def _begin(page: "Page") -> None:
     """See the first chats, from the top."""
     page.reload()
-    page.ana.show()
-    for phone in (page.ana, page.toko, page.budi):
-        if page.shown(".screens"):
-            page.click(f"[data-screen={phone.name}]")
-        phone.open_chat("Toko Kopi" if phone is page.ana else "Ana")
+    for phone, title in ((page.ana, "Budi"), (page.budi, "Ana"), (page.toko, "Ana")):
+        phone.open_chat(title)
     page.run("document.activeElement.blur(); window.scrollTo(0, 0)")
 
 

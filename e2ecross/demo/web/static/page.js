@@ -160,7 +160,7 @@ function addPhone(event) {
     strip: node.querySelector(".chats"),
     messages: node.querySelector(".messages"),
     input: node.querySelector("input"),
-    looked: new Set(),
+    looked: new Set(kept[`looked ${event.phone}`]),
     atEnd: true,
   };
   node.id = `phone-${phone.id}`;
@@ -495,6 +495,7 @@ function look(phone) {
   if (!fresh.length) return;
   const toTell = fresh.some((item) => !readMessages.has(item.id));
   for (const item of fresh) phone.looked.add(item.id);
+  keep(`looked ${phone.id}`, [...phone.looked].slice(-MOST_ITEMS));
   drawChat(phone, chat);
   if (toTell) tellRead(phone, chat);
 }
@@ -599,10 +600,10 @@ function onRead(event) {
   find("sum-read").textContent = number(linesRead);
   const sees = find("sees");
   sees.classList.add("alarm");
-  sees.replaceChildren(icon("i-eye"), make("span", { text: "It stood in between at a first contact, and read a line." }));
+  sees.replaceChildren(icon("i-eye"), make("span", { text: "Since a first contact it stands between two people, and reads what they write." }));
   addToWire(make("li", { className: "blob read" }, make("p", { className: "way", text: "The back end reads:" }), make("p", { className: "line", text: event.text, dir: "auto" })));
-  const attack = running ?? [...attacks.values()].at(-1);
-  attack?.read.append(make("p", { className: "line", text: `It read: “${event.text}”` }));
+  const entry = [...attacks.values()].findLast(({ name }) => name === "swap_keys");
+  entry?.read.append(make("p", { className: "line", text: `It read: “${event.text}”` }));
   announce(`The back end has read: ${event.text}`, true);
 }
 
@@ -660,6 +661,7 @@ function onAttack(event) {
 function addAttack(event) {
   const title = ATTACKS.find(([name]) => name === event.name)?.[1] ?? event.name;
   const entry = {
+    name: event.name,
     title,
     badge: make("span", { className: "badge", text: "Running" }),
     did: make("p", { className: "did" }),
