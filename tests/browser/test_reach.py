@@ -3,11 +3,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from tests.support.browser import require_browser
+from tests.browser.demo import WebDemo
+from tests.support.browser import Browser, require_browser
 from tests.support.service import require_extras
 
 require_browser()
@@ -51,7 +52,7 @@ DIALOGS: Final = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _talked(demo: Any, browser: Any) -> None:  # noqa: ANN401 - their modules need selenium
+def _talked(demo: WebDemo, browser: Browser) -> None:
     """Something of each kind is on the page."""
     browser.look_like()
     page = Page(browser, demo.url)
@@ -253,6 +254,23 @@ def test_at_360_pixels_one_screen_at_a_time(page: Page) -> None:
     sizes = "[node.textContent || node.ariaLabel || node.name, node.offsetWidth, node.offsetHeight]"
     for name, wide, high in page.each("button:not([data-attack]), input", sizes, shown=True):
         assert min(wide, high) >= 24, name  # of an attack the whole card is pressed
+
+
+def test_it_says_when_the_demo_has_ended_and_when_something_is_gone(browser: Browser) -> None:
+    with WebDemo() as demo:
+        page = Page(browser, demo.url)
+        browser.look_like()
+        page.load()
+        page.run("HANDLERS.truncated()")  # sent after 5,000 events
+        assert "not kept" in page.text("#wire")
+    wait(lambda: page.find("#state").get_attribute("data-state") == "broken")
+    page.find(page.ana.input).send_keys("Anybody?", Keys.ENTER)
+    wait(lambda: "ended" in page.text(f"{page.ana.node} .trouble"))
+    assert page.find(page.ana.input).get_property("value") == "Anybody?"
+    assert "ended" in page.text("#state")
+    page.driver.get("about:blank")
+    browser.complaints()
+    browser.requests()
 
 
 def test_nothing_moves_for_who_wants_that(page: Page) -> None:

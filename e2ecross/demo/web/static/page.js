@@ -868,7 +868,6 @@ function setState(text, state) {
 
 function listen() {
   const source = new EventSource("events");
-  let last = 0;
   let before = ["Starting: the phones draw their keys …", "starting"];
   source.addEventListener("open", () => {
     if (find("state").dataset.state === "broken") setState(...before);
@@ -878,9 +877,6 @@ function listen() {
     }, 600);
   });
   source.addEventListener("message", (received) => {
-    const id = Number(received.lastEventId);
-    if (id <= last) return; // sent once more, after the connection broke
-    last = id;
     const event = JSON.parse(received.data);
     HANDLERS[event.type]?.(event);
   });
