@@ -635,8 +635,10 @@ async function attack(name) {
 }
 
 function addLog(node) {
+  const log = find("log");
+  log.prepend(node);
+  log.tabIndex = 0; // it scrolls
   find("log-empty").hidden = true;
-  find("log").prepend(node);
 }
 
 function onAttack(event) {
@@ -866,19 +868,27 @@ function setState(text, state) {
   node.dataset.state = state;
 }
 
+// What there was before comes all at once: it is over when nothing has come for a moment.
+let settling;
+function settleSoon() {
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    settled = true;
+    document.body.classList.add("settled");
+  }, 250);
+}
+
 function listen() {
   const source = new EventSource("events");
   let before = ["Starting: the phones draw their keys …", "starting"];
   source.addEventListener("open", () => {
     if (find("state").dataset.state === "broken") setState(...before);
-    setTimeout(() => {
-      settled = true;
-      document.body.classList.add("settled");
-    }, 600);
+    settleSoon();
   });
   source.addEventListener("message", (received) => {
     const event = JSON.parse(received.data);
     HANDLERS[event.type]?.(event);
+    if (!settled) settleSoon();
   });
   source.addEventListener("error", () => {
     const node = find("state");
