@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "parse"]
 
-_DESKTOP: Final = (1400, 860)
+_DESKTOP: Final = (1360, 840)
 _PHONE: Final = (360, 720)
 
 
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _talk(page: "Page") -> None:
+    from tests.browser.page import wait
+
     page.toko.open_chat("Ana")
     page.ana.send("Toko Kopi", "Hi! Do you have the Gayo beans again? I am on my last spoon.")
     page.toko.wait_for("Hi! Do you have the Gayo beans again? I am on my last spoon.")
@@ -79,6 +81,11 @@ def _talk(page: "Page") -> None:
     page.press("Saturday", "\n")
     page.budi.open_chat("Saturday")
     page.budi.send("Saturday", "9:40, platform 2")
+    for phone, title in ((page.ana, "Budi"), (page.budi, "Ana"), (page.toko, "Ana")):
+        phone.open_chat(title)
+    chats = (page.ana, page.budi, page.toko)
+    statuses = ", ".join(f"{phone.node} .messages .status" for phone in chats)
+    wait(lambda: {*page.texts(statuses)} == {"read"}, "receipts")
 
 
 def _begin(page: "Page") -> None:

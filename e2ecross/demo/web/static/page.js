@@ -43,7 +43,7 @@ const attacks = new Map(); // by number
 const readMessages = new Set(); // ids that somebody is known to have read
 const kept = load();
 let running = null; // the attack that is going on
-let asked = false; // for an attack, which the server has not answered
+let asked = false; // for an attack, of which no event has come
 let settled = false; // what comes from now on is new: it is announced, and moves
 
 // ---- Nodes
@@ -628,7 +628,7 @@ async function attack(name) {
   asked = true;
   setBusy();
   const answer = await act("attack", { name });
-  asked = false;
+  asked = answer.ok && !attacks.has(answer.number);
   setBusy();
   if (!answer.ok) addLog(make("li", { className: "verdict" }, make("p", { text: answer.error })));
   find("log").firstElementChild?.scrollIntoView({ block: "nearest" }); // where the log is further down
@@ -647,6 +647,7 @@ function onAttack(event) {
   entry.node.dataset.state = event.state;
   if (event.state === "running") {
     running = entry;
+    asked = false;
     setBusy();
     return;
   }
