@@ -2,7 +2,6 @@
 """How much is asked for again, and sent again: each limit at N and N+1."""
 
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
@@ -20,6 +19,7 @@ from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import note_asked
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, DAY_MS, NOW_MS, TOKO, introduce, make_device
+from tests.support.neighbours import neighbours
 
 POLICY = Policy(retry_requests_per_peer=3, retry_requests=5, resends_per_peer=2, resends=3)
 
@@ -159,13 +159,10 @@ def strangers(device: Device, more: int, now_ms: int) -> list[bool]:
     """Whether each of so many is asked who come after as many as may be, all of one stripe."""
     context, asked = device._context, list[bool]()
     most = bound_of_stripe(100, context.store.stripes)
-    people = (Address("messenger", f"stranger{n}") for n in count())
-    while len(asked) < most + more:
-        each = next(people)
-        if context.stripe_of(each.user_id) == context.stripe_of(BUDI.user_id):
-            with peer_transaction(context, each.user_id) as tx:
-                request = spend_request(context, tx, each, (1).to_bytes(16), now_ms)
-            asked.append(request is not Request.REFUSED)
+    for each in neighbours(BUDI, most + more):
+        with peer_transaction(context, each.user_id) as tx:
+            request = spend_request(context, tx, each, (1).to_bytes(16), now_ms)
+        asked.append(request is not Request.REFUSED)
     assert asked[:most] == [True] * most
     return asked[most:]
 
