@@ -21,6 +21,7 @@ from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
 from tests.support.devices import make_device
+from tests.support.inboxes import hand_all
 
 __all__ = ["Candidate", "candidate", "held", "link", "notices_of"]
 
