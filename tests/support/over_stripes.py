@@ -79,6 +79,10 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
     "nothing is in flight outside of a lane": (
         "tests/device/test_in_flight.py::test_a_damaged_row_in_flight_is_told_and_keeps_no_other",
     ),
+    "a store with stripes is restored stripe by stripe": (
+        "tests/device/test_restoring.py::TestProgress::test_each_contact_is_told_with_how_many_there_are",
+        "tests/device/test_restoring.py::TestProgress::test_what_it_raises_ends_the_call_and_nothing_has_changed",
+    ),
     "it tells how it is without stripes: what is held, tended, restored and copied is otherwise": (
         "tests/client/test_account.py::test_a_back_end_that_takes_no_list_and_has_no_newer_one_is_told",
         "tests/client/test_account.py::test_a_device_is_unlinked",
@@ -294,15 +298,6 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/client/test_wrong_backends.py::test_no_answer_about_what_was_refused_loses_nothing[True-answer10]",
         "tests/client/test_wrong_backends.py::test_no_answer_about_what_was_refused_loses_nothing[True-answer11]",
         "tests/client/test_wrong_backends.py::test_the_highest_number_of_an_envelope_is_one",
-        "tests/device/test_restoring.py::TestProgress::test_each_contact_is_told_with_how_many_there_are",
-        "tests/device/test_restoring.py::TestProgress::test_what_it_raises_ends_the_call_and_nothing_has_changed",
-        "tests/device/test_restoring.py::test_a_copy_that_is_not_kept_any_more_is_no_message_that_has_not_arrived",
-        "tests/device/test_restoring.py::test_a_damaged_request_is_forgotten_with_its_lane",
-        "tests/device/test_restoring.py::test_a_damaged_row_of_the_outbox_stops_no_restore_and_leaves_it_with_its_id",
-        "tests/device/test_restoring.py::test_a_restore_is_told_also_when_nothing_waited",
-        "tests/device/test_restoring.py::test_a_store_without_an_identity_is_not_restored",
-        "tests/device/test_restoring.py::test_all_sessions_are_put_away_and_still_read",
-        "tests/device/test_restoring.py::test_what_waits_is_encrypted_anew_or_told",
         "tests/device/test_self_sync.py::TestMarkRead::test_own_devices_are_told_by_account",
         "tests/device/test_sender_check.py::test_a_companion_that_was_linked_since_is_no_changed_identity[True]",
         "tests/device/test_sender_check.py::test_another_account_key_is_accepted_by_policy_with_its_list[True-new_laptop]",
