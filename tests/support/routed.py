@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from e2ecross.address import UserId
 from e2ecross.errors import E2ECrossError
@@ -40,7 +40,7 @@ def route(stripes: int) -> None:
     """
     make, begin = MemoryStore.__init__, MemoryStore.transaction
 
-    def init(self: MemoryStore, *said: Any, **how: Any) -> None:
+    def init(self: MemoryStore, *said: int, **how: int) -> None:
         if said or "stripes" in how:
             make(self, *said, **how)
         else:
