@@ -41,12 +41,9 @@ def ask_for(link: Link, numbers: Iterable[int]) -> Remaining:
     for _ in range(_MAX_CALLS):
         if not left:
             break
-        page = dict(
-            link.backend.fetch(
-                link.context.address, link.token, min(len(left), _MAX_PAGE), left[0] - 1
-            )
-        )
-        last = max((left[0], *page)) if page else left[-1]
+        most, after = min(len(left), _MAX_PAGE), left[0] - 1
+        page = dict(link.backend.fetch(link.context.address, link.token, most, after))
+        last = max(page, default=left[-1])
         for number in [number for number in left if number <= last]:
             if number in page:
                 found.there[number] = page[number]
