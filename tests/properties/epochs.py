@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a store has come, stripe by stripe; one without stripes has the one number of stripe 0."""
+"""How far a store has come, stripe by stripe; without stripes that is the number of stripe 0."""
 
 from collections.abc import Mapping
 

@@ -409,7 +409,9 @@ class LyingBackend(BackendSimulator):
             return lied
         for number, data in found:
             self._served[address, number] = data
-            if limit > 1:  # else it may be looked for because of a lie, which is acknowledged next
+            # Else it may be looked for because of a lie, which is acknowledged next; by one of
+            # many workers only when the app has confirmed it.
+            if limit > 1 and not hold_ms:
                 self._lied.discard((address, number))
         return found
 
