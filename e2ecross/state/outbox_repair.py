@@ -77,16 +77,16 @@ def read_rows(tx: Transaction, lane: Lane) -> LaneRows:
 
 
 def rebuild_lane(tx: Transaction, lane: Lane) -> bool:
-    """Write anew how it stands with a lane, if that is damaged; tells whether it was.
+    """Write anew how it stands with a lane, if that is damaged or lost; tells whether it was.
 
     What it waited to pass is not known any more: that is found out when it is tried.
     """
-    try:
-        read_lane(tx, lane)
-    except RecordCorrupted:
-        _renew_lane(tx, lane, read_rows(tx, lane).numbers)
-        return True
-    return False
+    with suppress(RecordCorrupted):
+        if read_lane(tx, lane) is not None:
+            return False
+    numbers = read_rows(tx, lane).numbers
+    _renew_lane(tx, lane, numbers)
+    return bool(numbers)
 
 
 def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:

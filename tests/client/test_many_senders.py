@@ -371,6 +371,19 @@ def test_damaged_rows_are_the_trouble_of_one_recipient(
     assert fleet.worker().receive() == []
 
 
+def test_a_lane_whose_own_row_is_lost_is_swept_like_any_other(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    die_with(backend, worker, BUDI, "one", "two", "three")
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        assert tx.delete(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"")
+    clock.advance(LATER_MS)
+    fleet.worker().maintain()
+    assert read(customer) == ["one", "two", "three"]
+    assert (worker.pending(), fleet.rows(Table.OUTBOX)) == ([], 0)
+
+
 def test_a_message_to_who_has_damaged_rows_goes_after_them(
     fleet: Fleet, backend: BackendSimulator
 ) -> None:
