@@ -81,12 +81,16 @@ def rebuild_lane(tx: Transaction, lane: Lane) -> bool:
 
     What it waited to pass is not known any more: that is found out when it is tried.
     """
-    with suppress(RecordCorrupted):
+    is_damaged = False
+    try:
         if read_lane(tx, lane) is not None:
             return False
+    except RecordCorrupted:
+        is_damaged = True
     numbers = read_rows(tx, lane).numbers
-    _renew_lane(tx, lane, numbers)
-    return bool(numbers)
+    if numbers or is_damaged:
+        _renew_lane(tx, lane, numbers)
+    return bool(numbers) or is_damaged
 
 
 def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:

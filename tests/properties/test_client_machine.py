@@ -48,6 +48,7 @@ from e2ecross.errors import (
     StoreCorrupted,
     UnknownRecipient,
 )
+from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
 from tests.properties.backend_rules import PEOPLE, TOO_HIGH, BackendRules, index, who
@@ -255,9 +256,10 @@ class ClientMachine(BackendRules):
     def receive(self, me: Address, limit: int, confirmed: int) -> None:
         """Receive, and confirm none, one or all."""
         person = self.people[me]
-        items, _ = self._do(
+        outcome: Outcome[list[InboxItem]] = self._do(
             person, partial(person.receive, limit), releases=person.stripes_of_items
         )
+        items = outcome.result
         if items and confirmed:
             self._do(person, partial(person.confirm, items[:confirmed]))
 

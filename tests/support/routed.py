@@ -54,7 +54,7 @@ def route(stripes: int) -> None:
         is_routed = isinstance(self.stripes, _Unsaid) and not stripe and _is_test()
         return _routed(inner) if is_routed else inner
 
-    MemoryStore.__init__ = init  # type: ignore[assignment, method-assign]
+    MemoryStore.__init__ = init  # type: ignore[method-assign]
     MemoryStore.transaction = transaction  # type: ignore[method-assign]
 
 
