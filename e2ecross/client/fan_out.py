@@ -26,7 +26,7 @@ from e2ecross.client.outgoing import Told, refused_for_another, send_waiting
 from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
-from e2ecross.client.sweeping import sweep_beside
+from e2ecross.client.sweeping import freeing, sweep_beside
 from e2ecross.device.bundles import BundleNews, repair_sessions
 from e2ecross.device.composing import Draft
 from e2ecross.device.copy_ids import Outgoing
@@ -114,7 +114,7 @@ class FanOut:
         self._purpose = draft.purpose
         for message, error in self._round(each_once, post).items():
             self._outcomes[message].error = error
-        sweep_beside(self._link, self._to_sweep, self._told)
+        sweep_beside(self._link, dict.fromkeys(self._to_sweep), self._told)
         self._follow_lists()
         self._settle()
         unreachable, news = self._asked.unreachable, self._news
@@ -154,18 +154,21 @@ class FanOut:
                 groups += [parts.group] if parts.group else []
                 apart += [parts] if parts.apart else []
                 left += [(parts, message, posted, waiting) for waiting in parts.behind]
-        self._deposit(groups, epochs)
-        due = [p.apart for p in apart if self._is_due(p, [item.waiting for item in p.apart])]
-        self._deposit(due, epochs)
-        behind = [
-            (message, posted, waiting)
-            for parts, message, posted, waiting in left
-            if waiting.lane.recipient.user_id == posted.conversation.user_id
-            or self._is_due(parts, [waiting])
-        ]
-        if behind:
-            self._give_up({w: each for w, each in self._unsettled.items() if each.is_refused})
-            self._follow(behind)
+        all_posted = (each for each in results.values() if isinstance(each, Posted))
+        lanes = (copy.waiting.lane for posted in all_posted for copy in posted.copies)
+        with freeing(self._link, lanes):
+            self._deposit(groups, epochs)
+            due = [p.apart for p in apart if self._is_due(p, [item.waiting for item in p.apart])]
+            self._deposit(due, epochs)
+            behind = [
+                (message, posted, waiting)
+                for parts, message, posted, waiting in left
+                if waiting.lane.recipient.user_id == posted.conversation.user_id
+                or self._is_due(parts, [waiting])
+            ]
+            if behind:
+                self._give_up({w: each for w, each in self._unsettled.items() if each.is_refused})
+                self._follow(behind)
         return errors
 
     def _post(
@@ -308,6 +311,9 @@ class FanOut:
             else:
                 if not is_sent:
                     failed[waiting.lane.recipient] = _waits_for_others()
+                elif self._link.context.store.stripes:
+                    stripe = self._link.context.stripe_of(waiting.lane.recipient.user_id)
+                    self._to_sweep.append(stripe)
             return None
 
         def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.link import Link
+from e2ecross.client.remaining import ask_for
 from e2ecross.device.arriving import Arrived, decode_arrived, read_sender
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import (
@@ -184,14 +185,7 @@ def forget_what_is_gone(link: Link) -> None:
     Raises:
         BackendError: the back end cannot be reached.
     """
-    known = list_unacknowledged(link.context)
-    if known:
-        lowest = min(known) - 1
-        waiting = link.backend.fetch(link.context.address, link.token, _MAX_LIMIT, lowest)
-        there = {number for number, _ in waiting}
-        high = max(there) if len(waiting) == _MAX_LIMIT else max(known)
-        gone = [number for number in known if number <= high and number not in there]
-        link.leftovers.note_acknowledged(gone)
+    link.leftovers.note_acknowledged(ask_for(link, list_unacknowledged(link.context)).gone)
 
 
 def _take_in(link: Link, number: int, data: bytes) -> bool:

@@ -7,9 +7,12 @@ Rules:
 - Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
   goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
   more call is made each, a few times.
+- A device that the back end does not know has tried nothing in vain: when it has registered again,
+  all goes at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from e2ecross.address import Address
@@ -32,7 +35,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.outbox import Lane
 
-__all__ = ["sweep_beside", "sweep_outbox", "sweep_stripes"]
+__all__ = ["freeing", "sweep_beside", "sweep_outbox", "sweep_stripes"]
 
 _AT_ONCE: Final = 50
 """Envelopes of one call."""
@@ -81,6 +84,21 @@ def sweep_beside(link: Link, stripes: Iterable[int], told: Told) -> None:
         pass
 
 
+@contextmanager
+def freeing(link: Link, lanes: Iterable[Lane]) -> Iterator[None]:
+    """Around calls that send from lanes: if the device is not registered nobody leaves them alone.
+
+    Raises:
+        NotRegistered: the back end does not know this device.
+    """
+    try:
+        yield
+    except NotRegistered:
+        if link.context.store.stripes:
+            free_at_once(link.context, lanes)
+        raise
+
+
 class _Sweep:
     """Of one stripe.
 
@@ -107,7 +125,8 @@ class _Sweep:
             lanes = take_over(self._link.context, self._link.leftovers, self._stripe)
             self._has_gone = False
             if lanes:
-                self._send_all(lanes)
+                with freeing(self._link, lanes):
+                    self._send_all(lanes)
             if not self._has_gone or self._is_given_up:
                 return
 

@@ -5,6 +5,8 @@ Rules:
 - A holder gets rows that nobody holds, and none of a sender (account) of whom another one holds
   any. So an account's messages are with one holder at a time, in their order.
 - A hold ends when its row is acknowledged, or with its time; a fetch prolongs what its holder has.
+- One that ends later than any can be asked for is of a clock that was wrong, and has ended: else a
+  mailbox would stand still until that time.
 
 Each function runs inside a transaction of the caller.
 
@@ -17,16 +19,23 @@ from e2ecross.address import Address
 from e2ecross.relay.database import Connection
 from e2ecross.relay.mailbox import IN_PARTS, up_to_bytes
 from e2ecross.relay.rows import read_row
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import MAX_HOLD_MS, Waiting
 
 __all__ = ["Hold", "fetch_and_hold", "first_release_ms"]
 
+_FARTHEST_MS: Final = 2 * MAX_HOLD_MS
+"""Clocks of several processes may differ."""
+
 # Above 0 is said apart, so that SQLite sees that the partial index will do.
-_HELD: Final = "recipient = ?1 AND held_until_ms > 0 AND held_until_ms > ?2"
+_HELD: Final = (
+    "recipient = ?1 AND held_until_ms > 0 AND held_until_ms > ?2 "
+    f"AND held_until_ms <= ?2 + {_FARTHEST_MS}"
+)
 
 _FREE: Final = f"""
     {IN_PARTS}
-    WHERE recipient = ?1 AND mailbox.number > ?4 AND held_until_ms <= ?2
+    WHERE recipient = ?1 AND mailbox.number > ?4
+    AND (held_until_ms <= ?2 OR held_until_ms > ?2 + {_FARTHEST_MS})
     AND (sender IS NULL OR sender NOT IN (
         SELECT sender FROM mailbox WHERE {_HELD} AND holder <> ?3 AND sender IS NOT NULL))
     ORDER BY mailbox.number LIMIT ?5

@@ -18,7 +18,7 @@ from typing import Final
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.context import Context
 from e2ecross.state.outbox import Lane, LaneName, Waiting, read_lane, save_lane
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_lanes, rebuild_lane
 from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import note_outbox_due, read_stripe, save_stripe
 from e2ecross.stores.base import Table, Transaction
@@ -98,7 +98,9 @@ def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> li
     for lane in list_lanes(tx):
         try:
             record = read_lane(tx, lane)
-        except RecordCorrupted:
+            if record is None and rebuild_lane(tx, lane):  # something stands there all the same
+                record = read_lane(tx, lane)
+        except RecordCorrupted:  # which is mended when it is sent from
             record = None
         if record is None or not record.untrusted_key:  # else it waits for the user
             waiting[lane] = record

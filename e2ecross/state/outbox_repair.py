@@ -77,16 +77,20 @@ def read_rows(tx: Transaction, lane: Lane) -> LaneRows:
 
 
 def rebuild_lane(tx: Transaction, lane: Lane) -> bool:
-    """Write anew how it stands with a lane, if that is damaged; tells whether it was.
+    """Write anew how it stands with a lane, if that is damaged or lost; tells whether it was.
 
     What it waited to pass is not known any more: that is found out when it is tried.
     """
+    is_damaged = False
     try:
-        read_lane(tx, lane)
+        if read_lane(tx, lane) is not None:
+            return False
     except RecordCorrupted:
-        _renew_lane(tx, lane, read_rows(tx, lane).numbers)
-        return True
-    return False
+        is_damaged = True
+    numbers = read_rows(tx, lane).numbers
+    if numbers or is_damaged:
+        _renew_lane(tx, lane, numbers)
+    return bool(numbers) or is_damaged
 
 
 def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:

@@ -65,14 +65,16 @@ def peer_transaction(context: Context, user: UserId) -> AbstractContextManager[T
 def reading_transaction(context: Context) -> Iterator[Transaction]:
     """Begin a transaction that reads what is of the device and its own account; yields that view.
 
-    Others go on meanwhile: it has some stripe, and what it reads is of another one.
+    Others go on meanwhile: it has some stripe, of which it reads nothing: what it reads is of
+    another one. So it does not matter how it stands with that stripe.
     """
     if not context.store.stripes:
         with stripe_transaction(context) as tx:
             yield tx
         return
     stripe = 1 + int.from_bytes(context.entropy.bytes(_ORDER_BYTES)) % context.store.stripes
-    with stripe_transaction(context, stripe) as tx:
+    with context.store.transaction(stripe) as tx:
+        _require_life(context, tx)
         yield tx.at(0)
 
 
@@ -168,12 +170,18 @@ class _StripeTransaction:
         self._exit(kind, error, traceback)
 
 
-def _bring_up(context: Context, view: Transaction) -> None:
-    life = require_device(view).life
+def _require_life(context: Context, tx: Transaction) -> int:
+    """Return how often the store was opened as restored: as often as this device knows."""
+    life = require_device(tx).life
     if life != context.life:
         raise RestoredStore(
             f"the store of {context.address} was opened as restored meanwhile: open the device anew"
         )
+    return life
+
+
+def _bring_up(context: Context, view: Transaction) -> None:
+    life = _require_life(context, view)
     if read_stripe(view).life < life:
         context.restore_stripe(context, view)
         save_stripe(view, read_stripe(view)._replace(life=life))

@@ -17,6 +17,7 @@ from psycopg.types.numeric import Int4, Int8
 
 from e2ecross.arguments import require_type
 from e2ecross.errors import InvalidArgument, StoreCorrupted, StoreError, StoreTooNew
+from e2ecross.stores.checks import check_stripes
 from e2ecross.stores.postgres_link import IDENTITY, Link, check_server, connect
 from e2ecross.stores.postgres_rows import STORE_BITS
 
@@ -151,11 +152,21 @@ def find_store(
 
 
 def look_up(link: Link, name: str) -> Found | None:
-    """Find a store by its name, without creating it."""
+    """Find a store by its name, without creating it.
+
+    Raises:
+        StoreCorrupted: it has a number of stripes that none is created with. In which stripe an
+            account is follows from it: with another one nothing would be found.
+    """
     [stores] = link.run([("SELECT store, stripes FROM e2ecross.stores WHERE name = %s", (name,))])
     if not stores:
         return None
     number, stripes = stores[0]
+    try:
+        check_stripes(stripes)
+    except InvalidArgument as error:
+        text = "the store has a number of stripes that no store is created with: restore it"
+        raise StoreCorrupted(text) from error
     [headers] = link.run(
         [("SELECT key_id, header FROM e2ecross.store_keys WHERE store = %s", (number,))]
     )

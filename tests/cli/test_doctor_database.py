@@ -446,6 +446,15 @@ def test_rows_of_stripes_that_have_gone_are_damage(home: Home) -> None:
     assert "rows of the store have gone" in ended.err
 
 
+@pytest.mark.parametrize("stripes", [-64, 5, 32, 63, 96, 131_072])
+def test_a_number_of_stripes_that_no_store_has_is_damage(home: Home, stripes: int) -> None:
+    home.client(BackendSimulator()).device._context.store.close()
+    ask("UPDATE e2ecross.stores SET stripes = %s WHERE name = %s", stripes, home.name)
+    ended = home.examine()
+    assert is_refused(ended)
+    assert "a number of stripes that no store is created with" in ended.err
+
+
 def test_a_standby_is_read(home: Home) -> None:
     home.client(BackendSimulator()).device._context.store.close()
     made = Server()

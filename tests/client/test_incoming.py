@@ -11,7 +11,7 @@ from e2ecross.client.incoming import forget_what_is_gone
 from e2ecross.device.collecting import list_unacknowledged
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.inbox import note_arrival
-from e2ecross.stores import Table
+from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.exchange import Waiting
 from tests.client.conversation import damage, meet, read, reinstalled, shown, store_of
 from tests.support.devices import (
@@ -150,6 +150,21 @@ def test_what_stands_behind_a_full_page_may_still_be_there(
     note_arrivals(ana, 2, 999, 1_500, 2_000)
     there = [number for number in range(2, 3_000) if number != 999]
     assert forgets(ana, there, monkeypatch) == [2, 1_500, 2_000]
+
+
+def test_what_stands_behind_a_short_page_may_still_be_there_as_well() -> None:
+    """A page is cut where it has 4 MiB."""
+    backend = Paging(3, repeats=False)
+    ana, budi = make_client(ANA, backend, MemoryStore(0)), make_client(BUDI, backend)
+    for text in ("one", "two", "three"):
+        budi.send(ANA, Text(text))
+    backend.fail("acknowledge")
+    assert read(ana) == ["one", "two", "three"]
+    backend.size = 1
+    again = Client(ana.device, backend)
+    forget_what_is_gone(again._way())
+    assert read(again) == []
+    assert backend.mailbox(ANA) == []
 
 
 def test_endless_envelopes_of_a_damaged_contact_are_left_after_ten_thousand(

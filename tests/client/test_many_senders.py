@@ -13,6 +13,7 @@ from e2ecross.errors import (
     BackendError,
     InvalidArgument,
     MailboxFull,
+    NotRegistered,
     RecordCorrupted,
     RestoredStore,
     StoreBusy,
@@ -190,6 +191,40 @@ def test_a_send_that_goes_well_sweeps_its_own_stripe(
     assert read(customer) == ["left", "behind"]
 
 
+def test_so_does_a_send_that_goes_behind_something_else(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    customer, neighbour = map(fleet.customer, (BUDI, NEIGHBOUR))
+    one, two = fleet.worker(), fleet.worker()
+    two.send(NEIGHBOUR, Text("before"))
+    die_with(backend, one, BUDI, "left", "behind")
+    die_with(backend, one, NEIGHBOUR, "left, too")
+    clock.advance(HALF_A_MINUTE_MS)
+    two.send(NEIGHBOUR, Text("after"))
+    assert read(neighbour) == ["before", "left, too", "after"]
+    assert read(customer) == ["left", "behind"]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_what_a_device_could_not_send_that_is_not_registered_goes_when_it_is(
+    is_behind: bool, fleet: Fleet, backend: BackendSimulator
+) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    worker.send(BUDI, Text("first"))
+    if is_behind:
+        die_with(backend, worker, BUDI, "left")
+    for _ in range(5):  # or else it would be left alone for longer each time
+        backend.fail("deposit", NotRegistered("who?"))
+        with pytest.raises(NotRegistered):
+            worker.send(BUDI, Text("second"), message_id=bytes(16))
+        backend.fail("deposit", NotRegistered("who?"))
+        with pytest.raises(NotRegistered):
+            worker.maintain()
+    worker.register()
+    worker.maintain()
+    assert read(customer) == ["first", *["left"] * is_behind, "second"]
+
+
 def test_what_could_not_be_deposited_goes_at_once_with_whoever_comes_next(
     fleet: Fleet, backend: BackendSimulator
 ) -> None:
@@ -334,6 +369,19 @@ def test_damaged_rows_are_the_trouble_of_one_recipient(
     assert read(customer) == ["one", "two"]
     assert (worker.pending(), fleet.rows(Table.OUTBOX)) == ([], 0)
     assert fleet.worker().receive() == []
+
+
+def test_a_lane_whose_own_row_is_lost_is_swept_like_any_other(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    die_with(backend, worker, BUDI, "one", "two", "three")
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        assert tx.delete(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"")
+    clock.advance(LATER_MS)
+    fleet.worker().maintain()
+    assert read(customer) == ["one", "two", "three"]
+    assert (worker.pending(), fleet.rows(Table.OUTBOX)) == ([], 0)
 
 
 def test_a_message_to_who_has_damaged_rows_goes_after_them(

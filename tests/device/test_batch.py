@@ -33,16 +33,21 @@ from tests.support.devices import (
     say,
     start,
 )
+from tests.support.neighbours import neighbours
 from tests.support.witness import Keychain
 
 PEOPLE = [Address("messenger", f"toko-{number}") for number in range(4)]
+NEIGHBOURS = neighbours(BUDI, 4)
+"""To whom, and from whom, everything is one commit also where there are stripes."""
 HALO = Text("halo")
 
 
-def crowd(store: Store | None = None) -> tuple[Device, list[Device]]:
+def crowd(
+    store: Store | None = None, addresses: Sequence[Address] = PEOPLE
+) -> tuple[Device, list[Device]]:
     """Ana, who has sessions with all of these."""
     ana = make_device(ANA, store)
-    people = [make_device(address) for address in PEOPLE]
+    people = [make_device(address) for address in addresses]
     for who in people:
         introduce(ana, who)
     return ana, people
@@ -75,10 +80,10 @@ def test_every_recipient_reads_its_own_message(stores: Stores) -> None:
 
 
 def test_one_by_one_is_the_same_to_the_byte() -> None:
-    one, _ = crowd()
-    many, people = crowd()
-    expected = [one.encrypt(address, HALO) for address in PEOPLE]
-    assert many.encrypt_many(iter(PEOPLE), HALO) == expected
+    one, _ = crowd(addresses=NEIGHBOURS)
+    many, people = crowd(addresses=NEIGHBOURS)
+    expected = [one.encrypt(address, HALO) for address in NEIGHBOURS]
+    assert many.encrypt_many(iter(NEIGHBOURS), HALO) == expected
     assert dump(many._context.store) == dump(one._context.store)
     answers = [who.encrypt(ANA, HALO).encode() for who in people for _ in range(3)]
     answers.insert(3, b"\x01nonsense")
@@ -237,13 +242,13 @@ def test_errors_in_a_result_hold_no_frames() -> None:
 
 def test_a_store_that_fails_keeps_and_releases_nothing() -> None:
     spy = SpyStore(MemoryStore())
-    ana, people = crowd(spy)
+    ana, people = crowd(spy, NEIGHBOURS)
     answers = [who.encrypt(ANA, HALO) for who in people]
     before = dump(spy.inner)
     for writes in range(9):
         spy.writes_until_failure = writes
         with pytest.raises(StoreError, match="write has failed"):
-            ana.encrypt_many([*PEOPLE, *PEOPLE], HALO)
+            ana.encrypt_many([*NEIGHBOURS, *NEIGHBOURS], HALO)
     for writes in range(4):
         spy.writes_until_failure = writes
         with pytest.raises(StoreError, match="write has failed"):
@@ -251,16 +256,16 @@ def test_a_store_that_fails_keeps_and_releases_nothing() -> None:
     spy.writes_until_failure = None
     spy.fail_commit = True
     with pytest.raises(StoreError, match="commit"):
-        ana.encrypt_many(PEOPLE, HALO)
+        ana.encrypt_many(NEIGHBOURS, HALO)
     spy.fail_commit = False
     assert dump(spy.inner) == before
     assert texts(ana.decrypt_many(answers)) == ["halo"] * 4
 
 
 def test_progress_is_told_and_may_stop_everything(stores: Stores) -> None:
-    ana, people = crowd(stores.open("ana"))
+    ana, people = crowd(stores.open("ana"), NEIGHBOURS)
     told: list[tuple[int, int]] = []
-    ana.encrypt_many([*PEOPLE, PEOPLE[0]], HALO, progress=lambda *both: told.append(both))
+    ana.encrypt_many([*NEIGHBOURS, NEIGHBOURS[0]], HALO, progress=lambda *both: told.append(both))
     assert told == [(2, 5), (3, 5), (4, 5), (5, 5)]
     told.clear()
     doubled = [people[0].encrypt(ANA, HALO), *(who.encrypt(ANA, HALO) for who in people)]
@@ -278,7 +283,7 @@ def test_progress_is_told_and_may_stop_everything(stores: Stores) -> None:
     with pytest.raises(KeyboardInterrupt):
         ana.decrypt_many(answers, progress=stop)
     with pytest.raises(KeyboardInterrupt):
-        ana.encrypt_many(PEOPLE, HALO, progress=stop)
+        ana.encrypt_many(NEIGHBOURS, HALO, progress=stop)
     assert told == [(1, 4), (2, 4), (3, 4)] * 2
     assert dump(ana._context.store) == before
     assert texts(ana.decrypt_many(answers)) == ["halo"] * 4

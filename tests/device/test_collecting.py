@@ -13,7 +13,6 @@ from e2ecross.device.collecting import (
     take_in,
 )
 from e2ecross.errors import DecodeError, RecordCorrupted
-from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.queue import number_row
 from e2ecross.stores import Table
 from e2ecross.wire.content import DeviceHints
@@ -27,6 +26,7 @@ from tests.support.accounts import (
     told,
 )
 from tests.support.devices import ANA, BUDI, dump, introduce, make_device, new_bundle, start
+from tests.support.inboxes import walk_items
 
 
 def test_a_failure_that_another_process_has_kept_meanwhile_is_told_once() -> None:
@@ -34,7 +34,7 @@ def test_a_failure_that_another_process_has_kept_meanwhile_is_told_once() -> Non
     for number, data in ((1, b"garbage"), (1, b"garbage"), (1, b"other"), (2, b"other")):
         keep_failure(context, number, data, DecodeError("what?"))
     with context.store.transaction() as tx:
-        assert len(list(walk_inbox(context, tx))) == 3
+        assert len(list(walk_items(context, tx))) == 3
 
 
 def test_damage_that_no_session_has_leaves_the_envelope_for_later() -> None:
@@ -55,7 +55,7 @@ def test_damage_that_no_session_has_leaves_the_envelope_for_later() -> None:
         tx.put(Table.SIGNED_PREKEYS, b"", row, record)
     take_in(context, 1, data)
     with context.store.transaction() as tx:
-        ((_, item),) = walk_inbox(context, tx)
+        ((_, item),) = walk_items(context, tx)
     assert isinstance(item, Message)
     assert item.content == Text("halo")
 

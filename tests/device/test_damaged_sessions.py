@@ -29,7 +29,10 @@ def scene() -> tuple[Device, Device]:
 
 
 def listed(device: Device) -> SessionListRecord:
-    return SessionListRecord.decode(dump(device._context.store)[Table.SESSION_RECORDS, PLACE, b""])
+    with device._context.store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, PLACE, b"")
+    assert record is not None
+    return SessionListRecord.decode(record)
 
 
 @pytest.mark.parametrize("wanted", ["", "c", "h", "a", "ch", "ca", "ha", "cha"])

@@ -356,6 +356,7 @@ def test_a_restored_store(stores: Stores) -> None:
     epoch = health.device.epoch
     assert epoch > 0
     ana = Device.open(store, clock=FakeClock(), restored=True)
+    ana.restore_stripes()
     health = health_of(store)
     assert health.device is not None
     assert (health.device.is_epoch_adopted, health.device.are_prekeys_replaced) == (False, False)
@@ -716,7 +717,7 @@ def test_stripes_are_read_where_they_are_named_and_epochs_of_all() -> None:
 
 
 def test_sessions_and_trust_are_found_in_their_stripes() -> None:
-    one, other = MemoryStore(), MemoryStore(stripes=64)
+    one, other = MemoryStore(0), MemoryStore(stripes=64)
     introduce(make_device(ANA, one), make_device(BUDI))
     make_device(ANA, other)
     with one.transaction() as source, other.transaction() as target:

@@ -38,7 +38,7 @@ def ana(clock: FakeClock) -> Device:
 
 @pytest.fixture
 def budi(ana: Device, clock: FakeClock) -> Device:
-    budi = make_device(BUDI, clock=clock)
+    budi = make_device(BUDI, MemoryStore(0), clock=clock)
     introduce(budi, ana, kyber=True)
     return budi
 

@@ -11,6 +11,7 @@ from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.state.in_flight import IN_FLIGHT, file_all
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.queue import number_row
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, introduce, make_device
 
@@ -30,11 +31,11 @@ def test_one_that_is_damaged_keeps_no_other() -> None:
         assert isinstance(posted, Posted)
         (copy,) = posted.copies
         waiting = copy.waiting
-        with context.store.transaction() as tx:
-            file_all(tx)
+        with peer_transaction(context, address.user_id) as tx:
+            file_all(tx)  # in a store with stripes it stands in its lane already
             if address == BUDI:
                 tx.put(Table.OUTBOX, waiting.lane.partition, b"", b"\x01\xff")
-        left.note_sent(waiting)
+        left.note_sent(waiting, context.stripe_of(address.user_id))
     assert list_pending(context, left) == [Pending(MESSAGE_ID, BUDI, "record_corrupted")]
 
 

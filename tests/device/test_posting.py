@@ -25,6 +25,7 @@ from e2ecross.state.outbox import (
     read_lane,
     replace_waiting,
 )
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import Table
 from tests.support.devices import (
     ANA,
@@ -49,7 +50,7 @@ def asked_for() -> tuple[Device, Waiting]:
     """Ana, whom Budi has asked for a message, and what waits because of that."""
     ana = make_device(ANA)
     introduce(ana, make_device(BUDI))
-    with ana._context.store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         keep_sent(tx, Policy(), BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         put_resend(tx, BUDI, MESSAGE_ID)
         (waiting,) = list_lane(tx, REQUESTS)
@@ -128,12 +129,12 @@ def test_after_a_restore_all_that_waits_is_encrypted_anew() -> None:
     ana, _ = asked_for()
     store, envelope = ana._context.store, Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"old")
     request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
-    with store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         for number in range(2):
             put_control(tx, BUDI, number.to_bytes(16), request, fresh_session=True)
         for waiting in list_lane(tx, REQUESTS)[1:]:
             replace_waiting(tx, waiting, envelope)
         assert [item.envelope is None for item in list_lane(tx, REQUESTS)] == [True, False, False]
-    Device.open(store, restored=True)
+    Device.open(store, restored=True).restore_stripes()
     with store.transaction() as tx:
         assert [item.envelope for item in list_lane(tx, REQUESTS)] == [None] * 3

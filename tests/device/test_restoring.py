@@ -17,7 +17,7 @@ from e2ecross.errors import (
 from e2ecross.protocol.session import can_send
 from e2ecross.state.context import address_key, require_device, save_device
 from e2ecross.state.epoch import check_backend_epoch, read_epoch
-from e2ecross.state.inbox import InboxItem, put_message, walk_inbox
+from e2ecross.state.inbox import InboxItem, put_message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
     Lane,
@@ -33,6 +33,7 @@ from e2ecross.state.publication import read_publication
 from e2ecross.state.queue import number_row
 from e2ecross.state.sent import find_kept, keep_other_id
 from e2ecross.state.session_store import load_sessions
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.content import RetryRequest
@@ -45,6 +46,7 @@ from tests.support.devices import (
     MESSAGE_ID,
     NOW_MS,
     TOKO,
+    Dump,
     FakeClock,
     SpyStore,
     Stores,
@@ -57,24 +59,42 @@ from tests.support.devices import (
     start,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.inboxes import walk_items
 from tests.support.kept import keep_sent
 from tests.support.restores import put_back, take_copy
 from tests.support.witness import Keychain
 
 
-def restore(store: Store, seed: str = "restored", keychain: Keychain | None = None) -> Device:
-    return Device.open(
+def restore(
+    store: Store,
+    seed: str = "restored",
+    keychain: Keychain | None = None,
+    clock: FakeClock | None = None,
+) -> Device:
+    """The device, all of whose store is restored."""
+    device = Device.open(
         store,
-        clock=FakeClock(),
+        clock=clock or FakeClock(),
         entropy=SeededEntropy(seed),
         witness=keychain,
         restored=True,
     )
+    device.restore_stripes()
+    return device
 
 
 def record_of(store: Store) -> DeviceRecord:
     with store.transaction() as tx:
         return require_device(tx)
+
+
+def in_stripe(store: Store, stripe: int) -> Dump:
+    """What a stripe holds; 0 of a store without stripes is all of it."""
+    return {
+        place: record
+        for place, record in dump(store).items()
+        if getattr(place, "stripe", 0) == stripe
+    }
 
 
 def rows_of(store: Store, table: Table) -> dict[tuple[bytes, bytes], bytes]:
@@ -283,7 +303,7 @@ def test_a_witness_that_cannot_be_told_leaves_a_restored_store() -> None:
 
 def items(device: Device) -> list[InboxItem | RecordCorrupted]:
     with device._context.store.transaction() as tx:
-        return [item for _, item in walk_inbox(device._context, tx)]
+        return [item for _, item in walk_items(device._context, tx)]
 
 
 def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, bool]]:
@@ -303,6 +323,11 @@ def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, boo
 REQUEST = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
 
 
+def restored_first(store: Store) -> list[Notice]:
+    """What is told before anything is known of stripes, if there are some."""
+    return [Notice(NoticeKind.RESTORED, ANA.user_id)] * bool(store.stripes)
+
+
 def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     store = stores.open("ana")
     ana, budi = make_device(ANA, store), make_device(BUDI)
@@ -311,7 +336,7 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     ids = [bytes([n]) * 16 for n in range(6)]
     envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=ids[n]) for n in range(6)]
     requests = Lane(LaneName.REQUESTS, BUDI)
-    with store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         for n in (0, 1, 3, 4):
             keep_sent(tx, policy, BUDI, ids[n], Text(str(n)), NOW_MS)
         # Messages of the user: with content, not kept.
@@ -338,7 +363,8 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     assert (ids[4], False, False, False) in again
     assert (bytes([6]) * 16, False, True, True) in again
     assert not any(is_encrypted for _, is_encrypted, _, _ in again)
-    not_delivered, restored = items(ana)
+    *begun, not_delivered, restored = items(ana)
+    assert begun == restored_first(store)
     assert not_delivered == Notice(
         NoticeKind.NOT_DELIVERED, BUDI.user_id, messages=(ids[2],), code="restored_store"
     )
@@ -355,7 +381,7 @@ def test_a_copy_that_is_not_kept_any_more_is_no_message_that_has_not_arrived(
     introduce(ana, budi)
     envelope = ana.encrypt(BUDI, Text("again"), message_id=MESSAGE_ID)
     policy = ana._context.policy
-    with store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         if is_known:
             keep_sent(tx, policy, BUDI, MESSAGE_ID, Text("again"), NOW_MS)
         put_resend(tx, BUDI, MESSAGE_ID)
@@ -363,22 +389,14 @@ def test_a_copy_that_is_not_kept_any_more_is_no_message_that_has_not_arrived(
         replace_waiting(tx, copy, envelope)
     clock = FakeClock()
     clock.advance(policy.resend_kept_ms + 1)
-    ana = Device.open(store, clock=clock, entropy=SeededEntropy("restored"), restored=True)
+    ana = restore(store, clock=clock)
     assert waiting(ana, LaneName.REQUESTS) == []
-    *told, restored = items(ana)
-    assert restored == Notice(NoticeKind.RESTORED, ANA.user_id)
-    assert (
-        told
-        == [
-            Notice(
-                NoticeKind.NOT_DELIVERED,
-                BUDI.user_id,
-                messages=(MESSAGE_ID,),
-                code="restored_store",
-            )
-        ]
-        * is_known
+    not_delivered = Notice(
+        NoticeKind.NOT_DELIVERED, BUDI.user_id, messages=(MESSAGE_ID,), code="restored_store"
     )
+    restored = Notice(NoticeKind.RESTORED, ANA.user_id)
+    told = [not_delivered] * is_known
+    assert items(ana) == ([restored, *told] if store.stripes else [*told, restored])
 
 
 def test_a_restore_is_told_also_when_nothing_waited() -> None:
@@ -391,17 +409,18 @@ def test_what_has_arrived_and_what_is_remembered_stays(stores: Stores) -> None:
     store = stores.open("ana")
     ana = make_device(ANA, store)
     message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False, peer=BUDI.user_id)
-    with store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         put_message(ana._context, tx, message)
         for table in (Table.DELIVERED, Table.RETRIES):
             tx.put(table, b"partition", b"row", b"\x01")
         keep_id = b"id" + bytes(4)
         tx.put(Table.SENT, keep_id, b"row", b"\x01")
+    assert len(items(ana)) == 1  # a worker, if there are some, has it
     kept = (Table.SENT, Table.DELIVERED, Table.RETRIES)
     before = {table: rows_of(store, table) for table in kept}
     ana = restore(store)
     assert {table: rows_of(store, table) for table in kept} == before
-    (item, notice) = items(ana)
+    item, notice = sorted(items(ana), key=lambda each: isinstance(each, Notice))
     assert isinstance(item, Message)
     assert item.redelivered
     assert item.content == Text("halo")
@@ -485,7 +504,7 @@ def test_a_store_that_fails_is_not_changed() -> None:
     while True:
         spy.writes_until_failure = failures
         try:
-            restore(spy)
+            Device.open(spy, clock=FakeClock(), restored=True)
         except StoreError:
             assert dump(inner) == before
             failures += 1
@@ -508,10 +527,11 @@ def test_a_store_without_an_identity_is_not_restored() -> None:
     with store.transaction() as tx:
         assert find_identity(tx, BUDI) is not None
         tx.clear(Table.REMOTE_IDENTITIES, address_key(BUDI))
-    before = dump(store)
+    stripe = ana._context.stripe_of(BUDI.user_id)
+    before = in_stripe(store, stripe)
     with pytest.raises(RecordCorrupted):
         restore(store)
-    assert dump(store) == before
+    assert in_stripe(store, stripe) == before
 
 
 @pytest.mark.parametrize("record", [b"\x01\xff", OutboxRecord(b"no envelope", MESSAGE_ID).encode()])
@@ -523,7 +543,7 @@ def test_a_damaged_row_of_the_outbox_stops_no_restore_and_leaves_it_with_its_id(
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     envelope = ana.encrypt(BUDI, Text("x"), message_id=MESSAGE_ID)
-    with store.transaction() as tx:
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
         keep_sent(tx, ana._context.policy, BUDI, MESSAGE_ID, Text("x"), NOW_MS)
         number = put_envelope(tx, envelope)
         partition = Lane(LaneName.MESSAGES, BUDI).partition

@@ -151,7 +151,8 @@ def test_recorded_messages_that_carry_lists(case: dict[str, Any], stores: Stores
 
 def before_key(before: Dump, address: Address) -> bytes | None:
     """Which key a store had of an address."""
-    found = before.get((Table.REMOTE_IDENTITIES, address_key(address), b""))
+    rows = {tuple(place): record for place, record in before.items()}  # of any stripe
+    found = rows.get((Table.REMOTE_IDENTITIES, address_key(address), b""))
     return None if found is None else RemoteIdentityRecord.decode(found).identity_key
 
 

@@ -5,16 +5,11 @@ import pytest
 
 from e2ecross import Device, Expiry, Message, Policy, Text
 from e2ecross.device.arriving import decode_arrived
-from e2ecross.device.collecting import (
-    confirm,
-    erase_what_is_over,
-    take_in,
-    take_in_all,
-)
+from e2ecross.device.collecting import erase_what_is_over, take_in, take_in_all
 from e2ecross.device.health import StoreHealth, read_health
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.self_sync import mark_opened
-from e2ecross.state.inbox import erase_in_inbox, put_notice, walk_inbox
+from e2ecross.state.inbox import erase_in_inbox, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.sent import keep_copies
 from e2ecross.stores import Table
@@ -30,6 +25,7 @@ from tests.support.devices import (
     introduce,
     make_device,
 )
+from tests.support.inboxes import confirm_all, walk_items
 
 POLICY = Policy(capabilities=frozenset({10, 32, 33}))
 MINUTE_MS = 60_000
@@ -57,7 +53,7 @@ def budi(ana: Device, clock: FakeClock) -> Device:
 def shown(device: Device) -> list[Message]:
     context = device._context
     with context.store.transaction() as tx:
-        return [item for _, item in walk_inbox(context, tx) if isinstance(item, Message)]
+        return [item for _, item in walk_items(context, tx) if isinstance(item, Message)]
 
 
 def test_what_is_over_before_it_was_handed_over_comes_without_content(
@@ -79,8 +75,9 @@ def test_an_envelope_that_was_taken_in_is_not_read_again(ana: Device, budi: Devi
     before = dump(context.store)
     take_in(context, 1, data)
     assert dump(context.store) == before
-    assert take_in_all(context, Leftovers(), [decode_arrived(context, 1, data)]) == 1
-    assert dump(context.store) == before
+    if not context.store.stripes:  # else it is handed over again, when nobody has it
+        assert take_in_all(context, Leftovers(), [decode_arrived(context, 1, data)]) == 1
+        assert dump(context.store) == before
 
 
 def test_what_was_opened_is_erased_in_the_inbox_and_once_only(ana: Device, budi: Device) -> None:
@@ -90,7 +87,7 @@ def test_what_was_opened_is_erased_in_the_inbox_and_once_only(ana: Device, budi:
     mark_opened(context, message)
     (erased,) = shown(ana)
     assert (erased.content, erased.expired) == (None, True)
-    confirm(context, Leftovers(), [erased])
+    confirm_all(context, [erased])
     before = dump(context.store)
     mark_opened(context, message)  # the app has confirmed it before it says so
     assert dump(context.store) == before
@@ -134,7 +131,9 @@ def test_what_is_over_is_not_handed_over_though_nobody_has_erased_it_yet(
     clock.advance(1)
     stored = dump(context.store)
     (message,) = shown(ana)
-    assert dump(context.store) == stored
+    if not context.store.stripes:  # else it is held for longer
+        assert dump(context.store) == stored
+    assert b"soon gone" in b"".join(dump(context.store).values())
     assert (message.content, message.framed, message.ref) == (None, None, None)
     assert (message.expired, message.expiry) == (True, None)
 
@@ -150,7 +149,8 @@ def test_what_begins_with_being_read_is_over_on_the_authors_devices_without_that
     receive(laptop, craft(phone, laptop.address, later, peer=BUDI.user_id))
     receive(laptop, craft(budi, laptop.address, later))
     clock.advance(61 * MINUTE_MS + 1)
-    assert [(each.own_copy, each.expired) for each in shown(laptop)] == [
+    found = sorted(shown(laptop), key=lambda each: not each.own_copy)
+    assert [(each.own_copy, each.expired) for each in found] == [
         (True, True),
         (False, False),
     ]
@@ -166,9 +166,9 @@ def test_of_what_is_over_and_confirmed_no_mark_is_left(
     receive(ana, craft(budi, ANA, both), craft(budi, ANA, both))
     clock.advance(61 * MINUTE_MS + 1)
     first, _ = shown(ana)
-    confirm(context, Leftovers(), [first])  # before anybody has erased it
+    confirm_all(context, [first])  # before anybody has erased it
     erase_what_is_over(context)
-    confirm(context, Leftovers(), shown(ana))
+    confirm_all(context, shown(ana))
     erase_what_is_over(context)
     assert not {where[1] for where in dump(context.store) if where[0] is Table.INBOX} & {
         b"expires",

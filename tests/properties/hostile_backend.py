@@ -28,6 +28,7 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
 )
 from tests.attacks.support import inner_message
+from tests.properties.epochs import Epochs
 from tests.support.devices import BackendSimulator, _Account, bundle_from, make_device
 
 __all__ = ["BUNDLE_LIES", "NUMBER_LIES", "REFUSALS", "Fate", "LyingBackend", "Points", "Snapshot"]
@@ -157,7 +158,7 @@ class LyingBackend(BackendSimulator):
         self.counts: list[int] = []
         self.tells_no_epoch = False
         self.epoch_lies: dict[Address, int] = {}  # so much is added
-        self.told: list[int] = []  # epochs; whoever calls may put another list there
+        self.told: list[Epochs] = []  # whoever calls may put another list there
         self.now = 0
         # What can go wrong with requests about messages; who asked whom.
         self.refused: set[tuple[Address, Address]] = set()
@@ -187,9 +188,9 @@ class LyingBackend(BackendSimulator):
         self.now += 1
         return self.now
 
-    def known_epoch(self, address: Address) -> int:
-        """The highest epoch that a device has told of any of its stripes."""
-        return max(self._accounts[address].epochs.values(), default=0)
+    def known_epochs(self, address: Address) -> Epochs:
+        """The highest epochs that a device has told."""
+        return self._accounts[address].epochs
 
     def was_misled(self, fate: Fate) -> bool:
         """Whether whoever has encrypted this was handed keys that are gone, false, or another's."""
@@ -310,7 +311,7 @@ class LyingBackend(BackendSimulator):
     def _tell_epochs(self, address: Address, epochs: Mapping[int, int]) -> Mapping[int, int]:
         lie = self.epoch_lies.get(address, 0)
         told = {each: 0 if self.tells_no_epoch else epochs[each] + lie for each in epochs}
-        self.told.extend(told.values())
+        self.told.append(told)
         return told
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
@@ -408,7 +409,9 @@ class LyingBackend(BackendSimulator):
             return lied
         for number, data in found:
             self._served[address, number] = data
-            if limit > 1:  # else it may be looked for because of a lie, which is acknowledged next
+            # Else it may be looked for because of a lie, which is acknowledged next; by one of
+            # many workers only when the app has confirmed it.
+            if limit > 1 and not hold_ms:
                 self._lied.discard((address, number))
         return found
 
@@ -459,6 +462,7 @@ def _copied(accounts: Mapping[Address, _Account]) -> dict[Address, _Account]:
             kyber=list(account.kyber),
             seen_ids=set(account.seen_ids),
             mailbox=list(account.mailbox),
+            epochs=dict(account.epochs),
         )
         for address, account in accounts.items()
     }

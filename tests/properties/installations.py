@@ -22,21 +22,22 @@ from e2ecross.device.device import context_of
 from e2ecross.device.registering import read_token
 from e2ecross.errors import E2ECrossError, IdentityChangedError, RestoredStore
 from e2ecross.state.context import require_device
-from e2ecross.state.epoch import read_epoch
 from e2ecross.state.inbox import ARRIVED, InboxItem, receipt_of
+from e2ecross.state.inbox_holds import number_in, stripe_in
 from e2ecross.state.notice import NoticeKind, notice_from_record
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.wire.inbox_records import InboxNotice, decode_inbox_item, encode_arrival
+from e2ecross.wire.inbox_records import InboxNotice, decode_arrival, decode_inbox_item
 from e2ecross.wire.records import DeviceRecord
+from tests.properties.epochs import Epochs, read_epochs
 from tests.properties.hostile_backend import LyingBackend, Points
 from tests.support.around import AroundStore
-from tests.support.devices import FakeClock
+from tests.support.devices import FakeClock, Place
 from tests.support.entropy import SeededEntropy
 from tests.support.restores import Copy, put_back, take_copy
 from tests.support.witness import Keychain
 
-__all__ = ["MAX_RESTORES", "Installation", "Interrupted", "PointedStore"]
+__all__ = ["MAX_RESTORES", "Installation", "Interrupted", "PointedStore", "number_at"]
 
 MAX_RESTORES = 3  # of each installation: each takes a part of the prekey ids that are left
 
@@ -82,6 +83,10 @@ class _PointedTransaction:
         self._inner = inner
         self._points = points
 
+    def at(self, stripe: int) -> "_PointedTransaction":
+        """The view of a stripe, in which every call is a point, too."""
+        return _PointedTransaction(self._inner.at(stripe), self._points)
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         method = getattr(self._inner, name)
 
@@ -92,20 +97,27 @@ class _PointedTransaction:
         return call
 
 
+def number_at(place: tuple[Table, bytes, bytes]) -> int:
+    """How the receipt of an item names it whose record is there."""
+    assert isinstance(place, Place)
+    number = int.from_bytes(place[2])
+    return number_in(place.stripe, number) if place.stripe else number
+
+
 @dataclass
 class Sight:
     """What a device has seen of how far its store has come.
 
     Attributes:
-        sure: the highest epoch that it has seen for sure.
+        sure: the highest epochs that it has seen for sure.
         seen: the highest that it may have seen.
         told: the highest that the back end has told it.
         handed: numbers of items that it has handed over, or that were before it was opened.
     """
 
-    sure: int = 0
-    seen: int = 0
-    told: int = 0
+    sure: Epochs = field(default_factory=dict)
+    seen: Epochs = field(default_factory=dict)
+    told: Epochs = field(default_factory=dict)
     handed: set[int] = field(default_factory=set)
 
 
@@ -144,7 +156,7 @@ class Copied(NamedTuple):
 
     Attributes:
         rows: all that it held.
-        epoch: of the store.
+        epochs: of the store.
         taken_at: when, in the back end's time.
         noted: of its inbox.
         pending: what waited to be sent.
@@ -152,7 +164,7 @@ class Copied(NamedTuple):
     """
 
     rows: Copy
-    epoch: int
+    epochs: Epochs
     taken_at: int
     noted: Noted
     pending: set[bytes]
@@ -160,9 +172,9 @@ class Copied(NamedTuple):
 
     def has_taken_in(self, data: bytes) -> bool:
         """Whether an envelope was in it although the back end had not heard of that yet."""
-        record = encode_arrival(hashlib.sha256(data).digest())
+        taken = hashlib.sha256(data).digest()
         return any(
-            place[:2] == (Table.INBOX, ARRIVED) and found == record
+            place[:2] == (Table.INBOX, ARRIVED) and decode_arrival(found).envelope_hash == taken
             for place, found in self.rows.items()
         )
 
@@ -194,7 +206,7 @@ class Installation:
         copies: of its store.
         losses: copies that it was put back to, and when.
         put_back_to: the last of them, as long as the store was not opened as restored.
-        unheard: number of the notice that says that it was restored, until it has come.
+        unheard: numbers of notices that say that it was restored, until they have come.
         stale: items that were handed over, and are not in the store any more.
     """
 
@@ -219,7 +231,7 @@ class Installation:
     copies: list[Copied] = field(default_factory=list)
     losses: list[tuple[Copied, int]] = field(default_factory=list)
     put_back_to: Copied | None = None
-    unheard: int | None = None
+    unheard: set[int] = field(default_factory=set)
     stale: list[InboxItem] = field(default_factory=list)
     _noted: Noted = field(default_factory=lambda: Noted({}, set(), set(), {}))
     _handed: set[int] = field(default_factory=set)
@@ -278,6 +290,8 @@ class Installation:
             with pytest.raises(RestoredStore):
                 Device.open(store, **self._surroundings())
         device = Device.open(store, **self._surroundings(), restored=copy is not None)
+        if copy is not None:
+            device.restore_stripes()
         self._handed.clear()
         self._owed = set(self._noted.seen) - self._noted.confirmed - self._noted.unsure
         self.hands = [Hand(device, Client(device, self.backend), self._new_sight())]
@@ -312,10 +326,24 @@ class Installation:
                 self.hands.reverse()
 
     @property
+    def epochs(self) -> Epochs:
+        """How far the store has come."""
+        return read_epochs(self.store)
+
+    @property
     def epoch(self) -> int:
-        """Of the store."""
-        with self.store.transaction() as tx:
-            return read_epoch(tx)
+        """How many operations were committed in it."""
+        return sum(self.epochs.values())
+
+    def stripe_of(self, contact: Address) -> int:
+        """The stripe of a contact."""
+        return context_of(self.device).stripe_of(contact.user_id)
+
+    def stripes_of_items(self, items: Iterable[InboxItem]) -> set[int]:
+        """The stripes of what was handed over; without stripes there is the one."""
+        if not self.store.stripes:
+            return {0}
+        return {stripe_in(receipt_of(item).number) for item in items}
 
     @property
     def record(self) -> DeviceRecord:
@@ -330,7 +358,7 @@ class Installation:
         self.copies.append(
             Copied(
                 take_copy(self.store),
-                self.epoch,
+                self.epochs,
                 self.backend.tick(),
                 self._noted.copy(),
                 {waiting.message_id for waiting in self.client.pending()},
@@ -343,7 +371,7 @@ class Installation:
         put_back(self.store, copy.rows)
         self.copies = self.copies[: self.copies.index(copy) + 1]
         self.losses.append((copy, self.backend.tick()))
-        self.put_back_to, self.unheard = copy, None
+        self.put_back_to, self.unheard = copy, set()
         before, self._noted = self._noted, copy.noted.copy()
         self.stale += [
             item for number, item in before.seen.items() if number not in copy.noted.seen
@@ -366,17 +394,18 @@ class Installation:
         waits = {waiting.message_id for waiting in self.client.pending()}
         before = copy.rows.keys()
         new = [
-            (place[2], notice_from_record(item, Receipt(b"", 0)))
+            (number_at(place), notice_from_record(item, Receipt(b"", 0)))
             for place, data in take_copy(self.store).items()
             if place[:2] == (Table.INBOX, b"") and place[2] and place not in before
             if isinstance(item := decode_inbox_item(data), InboxNotice)
         ]
         dropped = [set(each.messages) for _, each in new if each.kind is NoticeKind.NOT_DELIVERED]
         named = set[bytes]()
-        for row, notice in new:
-            if notice.kind is NoticeKind.RESTORED:
-                named, self.unheard = set(notice.messages), int.from_bytes(row)
-        if self.unheard is None:  # it is what it was when it was restored before
+        for number, notice in new:
+            if notice.kind is NoticeKind.RESTORED:  # of many stripes each tells its own
+                named |= set(notice.messages)
+                self.unheard.add(number)
+        if not self.unheard:  # it is what it was when it was restored before
             self.stale.clear()
             assert copy.is_restored, "a store was opened as restored, and nobody is told"
         gone = copy.pending - waits
@@ -420,7 +449,7 @@ class Installation:
 
     def require_nothing_owed(self) -> None:
         """All that was not confirmed before the last restart has come again."""
-        assert self.unheard is None, "nobody heard that a store was restored"
+        assert not self.unheard, "nobody heard that a store was restored"
         owed = self._owed - self._noted.confirmed - self._noted.unsure
         assert owed <= self._handed, "an item that was not confirmed did not come again"
 
@@ -430,7 +459,9 @@ class Installation:
 
     def _note(self, hand: Hand, item: InboxItem) -> None:
         number, noted = receipt_of(item).number, self._noted
-        assert number not in hand.handed, "one client handed an item over twice"
+        # What nobody has confirmed in its time is handed to whichever of many workers looks next.
+        is_again = bool(self.store.stripes) and item.redelivered
+        assert number not in hand.handed or is_again, "one client handed an item over twice"
         if number in noted.seen:
             assert type(noted.seen[number]) is type(item)
         hand.handed.add(number)
@@ -460,8 +491,7 @@ class Installation:
             self.pending |= set(notice.messages)
             contact = Address(notice.user.app, notice.user.user, notice.devices[0])
             self.keys.append((contact, notice.identity_key))
-        if receipt_of(notice).number == self.unheard:
-            self.unheard = None
+        self.unheard.discard(receipt_of(notice).number)
 
     def decisions(self, contacts: Iterable[Address]) -> Iterator[tuple[Address, bytes]]:
         """What the user may decide about now: contacts, each with a key."""

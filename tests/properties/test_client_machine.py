@@ -23,7 +23,7 @@ could be asked (`FailedMessage.retrying`).
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,9 +48,11 @@ from e2ecross.errors import (
     StoreCorrupted,
     UnknownRecipient,
 )
+from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
 from tests.properties.backend_rules import PEOPLE, TOO_HIGH, BackendRules, index, who
+from tests.properties.epochs import are_covered, highest
 from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
 from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
 from tests.properties.mails import Account, Mail
@@ -165,7 +167,7 @@ class ClientMachine(BackendRules):
         me: Installation,
         action: Callable[[], T],
         *,
-        releases: bool = False,
+        releases: Callable[[T], Iterable[int]] | None = None,
         is_quiet: bool = False,
     ) -> Outcome[T]:
         """Do something that may go wrong, but in no way that it must not.
@@ -173,11 +175,12 @@ class ClientMachine(BackendRules):
         Args:
             me: who does it.
             action: what.
-            releases: whether it sends something or hands it over when it goes well.
+            releases: tells of which stripes it has sent something or handed it over when it has
+                gone well.
             is_quiet: whether nothing comes between.
         """
-        sight, before = me.hand.sight, me.epoch
-        is_behind = max(sight.sure, sight.told) > before
+        sight, before = me.hand.sight, me.epochs
+        known = highest(sight.sure, sight.told)
         heard, self.backend.told = self.backend.told, []
         try:
             with nullcontext() if is_quiet else self.world.points.running():
@@ -187,15 +190,17 @@ class ClientMachine(BackendRules):
         except E2ECrossError as error:
             outcome = Outcome[T](None, error)
         assert not isinstance(outcome.error, StoreCorrupted)
-        if releases and outcome.error is None:
-            assert not is_behind, "what was put back released something"
-            sight.sure = max(sight.sure, before)
+        if releases is not None and outcome.error is None:
+            for stripe in releases(outcome.result):  # type: ignore[arg-type]
+                epoch = before.get(stripe, 0)
+                assert known.get(stripe, 0) <= epoch, "what was put back released something"
+                sight.sure = highest(sight.sure, {stripe: epoch})
         if not me.record.adopts_epoch:
-            sight.told = max(sight.told, *self.backend.told, 0)
+            sight.told = highest(sight.told, *self.backend.told)
         self.backend.told = heard
-        sight.seen = max(sight.seen, before, me.epoch)
+        sight.seen = highest(sight.seen, before, me.epochs)
         if isinstance(outcome.error, RestoredStore):
-            assert max(sight.seen, sight.told) > before, outcome.error
+            assert not are_covered(highest(sight.seen, sight.told), before), outcome.error
         if isinstance(outcome.error, NotRegistered):
             self._register(me)
         return outcome
@@ -219,7 +224,7 @@ class ClientMachine(BackendRules):
         sent, error = self._do(
             me,
             lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id),
-            releases=True,
+            releases=lambda _: [me.stripe_of(mail.recipient)],
         )
         if isinstance(error, InvalidArgument):
             if len(mail.texts) == 1 and text in mail.texts:  # it is told that it was given up
@@ -251,7 +256,10 @@ class ClientMachine(BackendRules):
     def receive(self, me: Address, limit: int, confirmed: int) -> None:
         """Receive, and confirm none, one or all."""
         person = self.people[me]
-        items, _ = self._do(person, partial(person.receive, limit), releases=True)
+        outcome: Outcome[list[InboxItem]] = self._do(
+            person, partial(person.receive, limit), releases=person.stripes_of_items
+        )
+        items = outcome.result
         if items and confirmed:
             self._do(person, partial(person.confirm, items[:confirmed]))
 
@@ -377,11 +385,12 @@ class ClientMachine(BackendRules):
         person = self.people[me]
         if person.copies and len(person.losses) < MAX_RESTORES:
             copy = person.copies[-1 if latest else which % len(person.copies)]
-            epoch = person.epoch
+            epochs = person.epochs
             person.put_back(copy)
             # Who has not seen that it had come further cannot tell: then the user has to say so.
-            seen = min(hand.sight.sure for hand in person.hands)
-            if at_once or seen < epoch or copy.epoch == epoch:
+            is_seen = all(are_covered(epochs, hand.sight.sure) for hand in person.hands)
+            # Of many stripes those go on that nobody has used since.
+            if at_once or STRIPES or not is_seen or copy.epochs == epochs:
                 self._restart(person)
 
     @rule(
@@ -488,10 +497,10 @@ class ClientMachine(BackendRules):
         self.world.points.disarm()
         self.backend.be_honest()
         for me in self.people.values():
-            if me.put_back_to is not None or me.hand.sight.told > me.epoch:
+            if me.put_back_to is not None or not are_covered(me.hand.sight.told, me.epochs):
                 me.restart()
             self._register(me)
-            if self.backend.known_epoch(me.address) > me.epoch:
+            if not are_covered(self.backend.known_epochs(me.address), me.epochs):
                 # It was not told how far it had come when it was opened as restored.
                 assert me.losses
                 me.back_up()

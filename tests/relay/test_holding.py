@@ -78,6 +78,27 @@ def test_a_fetch_prolongs_what_its_holder_has(three: Relay, clock: FakeClock) ->
     assert hold(three, TWO) == [1]
 
 
+def test_a_clock_that_was_far_ahead_holds_nothing_for_ever(three: Relay, clock: FakeClock) -> None:
+    clock.now_ms += 365 * 24 * 60 * 60 * 1000
+    put(three, ANA, 1, 2)
+    put(three, TOKO, 3)
+    assert hold(three, ONE, limit=1) == [1]
+    clock.now_ms -= 365 * 24 * 60 * 60 * 1000  # it was set right
+    assert three.held_for_ms(BUDI) is None
+    assert hold(three, TWO) == [1, 2, 3]
+    assert hold(three, ONE) == []
+    assert three.held_for_ms(BUDI) == 1_000
+
+
+def test_a_clock_that_is_a_little_behind_takes_nobody_anything(
+    three: Relay, clock: FakeClock
+) -> None:
+    put(three, ANA, 1)
+    assert hold(three, ONE, ms=600_000) == [1]
+    clock.now_ms -= 10_000
+    assert hold(three, TWO) == []
+
+
 def test_all_of_an_account_is_with_one_holder(three: Relay) -> None:
     put(three, ANA, 1)
     put(three, TOKO, 2)

@@ -48,3 +48,12 @@ def test_what_is_a_change_and_what_is_none() -> None:
     assert known.pending_key is not None
     accept_identity(ana._context, BUDI, known.pending_key)
     assert changes() > pending
+
+
+def test_with_stripes_nothing_is_counted() -> None:
+    store = MemoryStore(64)
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    start(ana, budi)
+    hold_list(ana, sign_devices(budi))
+    with store.transaction() as tx:
+        assert read_changes(tx) == 0

@@ -43,7 +43,6 @@ from e2ecross.state.inbox import (
     put_message,
     put_notice,
     receipt_of,
-    walk_inbox,
 )
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.queue import number_row
@@ -64,6 +63,7 @@ from tests.support.devices import (
     reopen_device,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.inboxes import walk_items
 
 
 def shown(items: Sequence[InboxItem]) -> list[str]:
@@ -94,7 +94,7 @@ def put(device: Device, *items: Message[AnyContent] | Notice) -> None:
 
 def listed(device: Device, after: int = 0) -> list[tuple[int, InboxItem]]:
     with device._context.store.transaction() as tx:
-        found = [*walk_inbox(device._context, tx, after)]
+        found = [*walk_items(device._context, tx, after)]
     return [(number, item) for number, item in found if not isinstance(item, RecordCorrupted)]
 
 
@@ -112,6 +112,7 @@ def test_it_is_kept_with_whom_the_conversation_is_and_whose_copy_it_is(
     ana = make_device(ANA, stores.open("ana"))
     message = replace(HALO, peer=peer, own_copy=own_copy, historical=historical)
     put(ana, message)
+    assert len(listed(ana)) == 1  # by a worker, if there are some, it is held now
     ana = reopen_device(ana, stores.reopen("ana"), "again")
     ((_, item),) = listed(ana)
     assert isinstance(item, Message)
@@ -129,6 +130,7 @@ def test_a_message_is_kept_as_it_was_until_it_is_confirmed(
         *(BUDI, MESSAGE_ID, NOW_MS, content, True), version_downgraded=True, peer=BUDI.user_id
     )
     put(ana, message, HALO)
+    assert len(listed(ana)) == 2
     ana = reopen_device(ana, stores.reopen("ana"), "again")
     (number, item), (other, _) = listed(ana)
     assert (number, other) == (1, 2)
@@ -198,7 +200,7 @@ def test_a_notice_of_an_unknown_kind_is_a_damaged_store() -> None:
     with ana._context.store.transaction() as tx:
         record = encode_inbox_item(InboxNotice(99, ANA.user_id))
         tx.put(Table.INBOX, b"", number_row(1), record)
-        ((_, error),) = walk_inbox(ana._context, tx)
+        ((_, error),) = walk_items(ana._context, tx)
     assert isinstance(error, RecordCorrupted)
     assert "a notice of no kind" in str(error)
 
@@ -261,7 +263,7 @@ def test_a_record_that_holds_no_message_is_a_damaged_store(record: InboxRecord) 
         for _ in range(2):
             put_message(ana._context, tx, HALO)
         tx.put(Table.INBOX, b"", number_row(1), encode_inbox_item(record))
-        (number, error), (_, item) = walk_inbox(ana._context, tx)
+        (number, error), (_, item) = walk_items(ana._context, tx)
     assert number == 1
     assert isinstance(error, RecordCorrupted)
     assert "damaged" in str(error)

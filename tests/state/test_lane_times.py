@@ -116,7 +116,7 @@ def test_no_lane_has_a_turn(store: MemoryStore) -> None:
 
 
 def test_without_stripes_a_lane_without_a_turn_is_damaged() -> None:
-    with MemoryStore().transaction() as tx:
+    with MemoryStore(0).transaction() as tx:
         record = LaneRecord(1, 2, 0).encode()
         tx.put(Table.OUTBOX, MESSAGES.partition, b"", record)
         with pytest.raises(RecordCorrupted, match="has no turn"):

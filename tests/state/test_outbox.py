@@ -18,6 +18,7 @@ from e2ecross.errors import (
     StoreError,
     UnknownRecipient,
 )
+from e2ecross.state.lane_times import LEFT_ALONE_MS
 from e2ecross.state.outbox import (
     TURNS,
     Lane,
@@ -46,7 +47,7 @@ from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Deposited
-from e2ecross.wire.queue_records import OutboxRecord, TurnRecord
+from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord
 from tests.support.accounts import make_account
 from tests.support.devices import (
     ANA,
@@ -54,6 +55,7 @@ from tests.support.devices import (
     MESSAGE_ID,
     TOKO,
     BackendSimulator,
+    FakeClock,
     SpyStore,
     Stores,
     count_rows,
@@ -124,12 +126,7 @@ def test_a_lane_that_is_forgotten_leaves_nothing_and_keeps_no_turn(stores: Store
     ends = {where for where in left if where[1].startswith(TURNS)} - others.keys()
     assert left - ends == others.keys() - before.keys() - ends
     with store.transaction() as tx:
-        lanes = [
-            lane
-            for name in LaneName
-            for kind in TurnKind
-            for _, lane in walk_turns_of(tx, name, kind)
-        ]
+        lanes = [lane for name in LaneName for kind in TurnKind for lane in waits(tx, kind, name)]
     assert lanes == [Lane(LaneName.MESSAGES, TOKO)]
     assert ids(fill(store, 2)) == [1, 2]
 
@@ -142,10 +139,26 @@ def turns(tx: Transaction) -> list[Lane]:
     return list_lanes(tx)
 
 
-def waits(
+def walked(
     tx: Transaction, kind: TurnKind, after: int = 0
 ) -> list[tuple[int, Lane | RecordCorrupted]]:
     return [*walk_turns_of(tx, LaneName.MESSAGES, kind, after)]
+
+
+def waits(
+    tx: Transaction, kind: TurnKind, name: LaneName = LaneName.MESSAGES
+) -> list[Lane | RecordCorrupted]:
+    """Lanes that wait for something: by their turns, or what is written of each has to say it."""
+    if not tx.stripe_count():
+        return [lane for _, lane in walk_turns_of(tx, name, kind)]
+    records = {lane: read_lane(tx, lane) for lane in list_lanes(tx) if lane.name is name}
+    return [lane for lane, record in records.items() if record and kind_of(record) is kind]
+
+
+def kind_of(record: LaneRecord) -> TurnKind:
+    if record.untrusted_key:
+        return TurnKind.HELD
+    return TurnKind.LATER if record.code else TurnKind.READY
 
 
 def test_a_lane_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) -> None:
@@ -250,10 +263,10 @@ def test_a_lane_that_was_tried_in_vain_goes_behind_the_others() -> None:
         assert record is not None
         assert (record.code, record.untrusted_key) == ("mailbox_full", b"")
         assert ids(list_lane(tx, MESSAGES)) == [1, 2]
-        (last,) = [turn for turn, _ in waits(tx, TurnKind.LATER)]
-        assert waits(tx, TurnKind.LATER, last) == []
+        (last,) = [turn for turn, _ in walked(tx, TurnKind.LATER)]
+        assert walked(tx, TurnKind.LATER, last) == []
         block_lane(tx, toko, "backend_error")
-        ((_, lane),) = waits(tx, TurnKind.LATER, last)
+        ((_, lane),) = walked(tx, TurnKind.LATER, last)
         assert lane == toko
         assert waits(tx, TurnKind.READY) == []
         block_lane(tx, Lane(LaneName.MESSAGES, ANA), "backend_error")  # nothing waits there
@@ -268,7 +281,7 @@ def test_a_lane_waits_for_the_user_until_it_is_freed() -> None:
         record = read_lane(tx, MESSAGES)
         assert record is not None
         assert record.untrusted_key == key
-        assert [lane for _, lane in waits(tx, TurnKind.HELD)] == [MESSAGES]
+        assert waits(tx, TurnKind.HELD) == [MESSAGES]
         clear_lane(tx, MESSAGES)  # it does not wait to pass an error
         put_envelope(tx, envelope_of(3))  # what comes behind it changes nothing
         record = read_lane(tx, MESSAGES)
@@ -278,7 +291,7 @@ def test_a_lane_waits_for_the_user_until_it_is_freed() -> None:
         freed = read_lane(tx, MESSAGES)
         assert freed is not None
         assert (freed.code, freed.untrusted_key) == ("", b"")
-        assert [lane for _, lane in waits(tx, TurnKind.READY)] == [MESSAGES]
+        assert waits(tx, TurnKind.READY) == [MESSAGES]
         assert waits(tx, TurnKind.HELD) == []
         block_lane(tx, MESSAGES, "mailbox_full")
         free_lane(tx, MESSAGES)  # it does not wait for the user: it keeps its reason
@@ -286,7 +299,7 @@ def test_a_lane_waits_for_the_user_until_it_is_freed() -> None:
         assert blocked is not None
         assert blocked.code == "mailbox_full"
         clear_lane(tx, MESSAGES)
-        assert [lane for _, lane in waits(tx, TurnKind.READY)] == [MESSAGES]
+        assert waits(tx, TurnKind.READY) == [MESSAGES]
         free_lane(tx, REQUESTS)  # nothing waits there
         assert read_lane(tx, REQUESTS) is None
         assert ids(list_lane(tx, MESSAGES)) == [1, 2, 3]
@@ -332,7 +345,7 @@ def test_a_turn_of_no_lane_is_a_damaged_store() -> None:
     with store.transaction() as tx:
         partition = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
         tx.put(Table.OUTBOX, partition, number_row(1), TurnRecord(3, BUDI).encode())
-        (_, error), (_, lane) = waits(tx, TurnKind.READY)
+        (_, error), (_, lane) = walked(tx, TurnKind.READY)
         assert turns(tx) == [Lane(LaneName.MESSAGES, TOKO), MESSAGES]
     assert isinstance(error, RecordCorrupted)
     assert "names no lane" in str(error)
@@ -709,13 +722,29 @@ def test_a_message_whose_commit_fails_does_not_leave(backend: BackendSimulator) 
     assert texts(budi) == ["first", "second"]
 
 
+class Last(BackendSimulator):
+    """After what it takes now the store saves nothing any more: the app has crashed."""
+
+    store: SpyStore | None = None
+
+    def deposit(
+        self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> None:
+        super().deposit(token, envelope, epochs=epochs)
+        if self.store is not None:
+            self.store.fail_commit = True
+
+
 def test_a_crash_after_the_deposit_deposits_the_same_bytes_again() -> None:
-    store, backend = MemoryStore(), BackendSimulator()
-    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    store, backend, clock = MemoryStore(), Last(), FakeClock()
+    spy = SpyStore(store)
+    ana, budi = make_client(ANA, backend, spy, clock=clock), make_client(BUDI, backend)
     ana.send(BUDI, Text("first"))
+    backend.store = spy
     ana.send(BUDI, Text("second"))
-    # What is sent goes with the next commit, and there was none.
-    Client(Device.open(store), backend).maintain()
+    backend.store, spy.fail_commit = None, False
+    clock.advance(LEFT_ALONE_MS)  # for which others leave it to who has sent it, if there are any
+    Client(Device.open(store, clock=clock), backend).maintain()
     assert len(backend.deposits) == 3
     assert backend.deposits[-1] == backend.deposits[-2]
     assert texts(budi) == ["first", "second"]

@@ -97,7 +97,10 @@ def test_a_damaged_lane_is_ready_again_with_one_turn(is_blocked: bool) -> None:
         record = read_lane(tx, MESSAGES)
         assert record is not None
         assert (record.first, record.next, record.code, record.untrusted_key) == (2, 4, "", b"")
-        assert list_lanes(tx) == [Lane(LaneName.MESSAGES, TOKO), MESSAGES]
+        others = Lane(LaneName.MESSAGES, TOKO)
+        # Where lanes have no turns they stand in the store's order.
+        expected = [MESSAGES, others] if store.stripes else [others, MESSAGES]
+        assert list_lanes(tx) == expected
         assert [item.number for item in list_lane(tx, MESSAGES)] == [2, 3]
 
 

@@ -149,7 +149,7 @@ def test_one_of_many_stripes_has_numbers_below_2_to_the_40() -> None:
             QUEUE.append(tx, b"one too many")
         assert QUEUE.was_given(tx, last)
         assert not QUEUE.was_given(tx, last + 1)
-    with MemoryStore().transaction() as tx:
+    with MemoryStore(0).transaction() as tx:
         set_next(tx, last)
         assert [QUEUE.append(tx, b"") for _ in range(3)] == [last, last + 1, last + 2]
 

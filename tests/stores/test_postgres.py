@@ -694,6 +694,14 @@ class TestMovedServers:
             with pytest.raises(StoreCorrupted, match="rows of the store have gone"):
                 get(store, stripe, b"r")
 
+    def test_a_number_of_stripes_that_no_store_has_is_told(
+        self, store: "PostgresStore", name: str
+    ) -> None:
+        """The stripe of an account follows from it: its rows would not be found any more."""
+        ask("UPDATE e2ecross.stores SET stripes = 5 WHERE name = %s", name)
+        with pytest.raises(StoreCorrupted, match="no store is created with"):
+            make_postgres_store(name)
+
 
 class TestServers:
     @pytest.fixture

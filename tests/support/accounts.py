@@ -20,9 +20,9 @@ from itertools import count
 from e2ecross import Address, Client, Device, Envelope, Notice, Policy, Text, UserId
 from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
-from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_in
+from e2ecross.device.collecting import take_in
+from e2ecross.device.controls import take_own_lists
 from e2ecross.device.hints import own_hints
-from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.registering import prepare_token
 from e2ecross.device.sending import encrypt_plaintext
 from e2ecross.protocol.device_list import hash_list
@@ -46,6 +46,7 @@ from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.device_lists import Household
 from tests.support.devices import introduce, make_device
+from tests.support.inboxes import confirm_all, hand_all
 
 _NUMBERS = count(1)
 
@@ -253,8 +254,7 @@ def _publish(
 
 def _forget_notices(device: Device) -> None:
     context = device._context
-    items = hand_over(context, HandedOver(), 10_000)
-    confirm(context, Leftovers(), [item for item in items if isinstance(item, Notice)])
+    confirm_all(context, [item for item in hand_all(context) if isinstance(item, Notice)])
 
 
 # --- Messages -----------------------------------------------------------------------------------
@@ -295,7 +295,8 @@ def receive(device: Device, *envelopes: Envelope) -> list[InboxItem]:
     context = device._context
     for envelope in envelopes:
         take_in(context, next(_NUMBERS), envelope.encode())
-    return hand_over(context, HandedOver(), 10_000)
+    take_own_lists(context)
+    return hand_all(context)
 
 
 def outbox(device: Device) -> Sequence[Waiting]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from e2ecross import Client, Device, Notice, NoticeKind
 from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
-from e2ecross.device.collecting import HandedOver, hand_over
 from e2ecross.device.own_list import add_device, number_for_device
 from e2ecross.device.registering import prepare_token
 from e2ecross.protocol.device_list import sign_consent
@@ -22,6 +21,7 @@ from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
 from tests.support.devices import make_device
+from tests.support.inboxes import hand_all
 
 __all__ = ["Candidate", "candidate", "held", "link", "notices_of"]
 
@@ -83,5 +83,5 @@ def held(client: Client) -> SignedDeviceList:
 
 def notices_of(device: Device) -> list[tuple[NoticeKind, tuple[int, ...]]]:
     """Kinds of the notices in an inbox, and of which devices they are."""
-    items = hand_over(device._context, HandedOver(), 1_000)
+    items = hand_all(device._context)
     return [(item.kind, item.devices) for item in items if isinstance(item, Notice)]

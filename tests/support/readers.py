@@ -8,13 +8,13 @@ assert key_of(budi, laptop.address) == laptop.identity_key
 from e2ecross import Address, Device, Notice, NoticeKind, Policy, UserId
 from e2ecross.crypto.entropy import Encapsulation
 from e2ecross.crypto.keys import KeyPair
-from e2ecross.device.collecting import HandedOver, hand_over
 from e2ecross.protocol.session_record import all_sessions
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import MemoryStore
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
+from tests.support.inboxes import hand_all
 
 __all__ = ["device_with", "key_of", "notices", "pending_of", "sessions_of"]
 
@@ -63,5 +63,5 @@ def sessions_of(device: Device, address: Address) -> list[bytes]:
 
 def notices(device: Device) -> list[tuple[NoticeKind, UserId | None, tuple[int, ...]]]:
     """What the app is to hear: kind, whom about, which devices."""
-    items = hand_over(device._context, HandedOver(), 10_000)
+    items = hand_all(device._context)
     return [(each.kind, each.user, each.devices) for each in items if isinstance(each, Notice)]

@@ -3,7 +3,7 @@
 
 A row is looked for in every stripe. A new one is put where others of its account are: what names
 nobody, in stripe 0. So tests that were written for one gate tell the same of many; what the package
-itself begins it gets as it is.
+itself begins it gets as it is. So does a test that has said how many stripes its store has.
 """
 
 import re
@@ -28,16 +28,33 @@ _WAYS: Final = ("contextlib", "e2ecross.state.epoch", "e2ecross.state.transactio
 _USER: Final = re.compile(rb"([a-z0-9-]{1,32})\0([a-z0-9_+-]{1,64})(?=\0|$)")
 
 
-def route() -> None:
-    """Let the transactions of whole stores in memory that tests begin be of all stripes as one."""
-    begin = MemoryStore.transaction
+class _Unsaid(int):
+    """How many stripes a store has of which the test does not say it."""
+
+
+def route(stripes: int) -> None:
+    """Let stores in memory have stripes, and their whole transactions that tests begin be of all.
+
+    Args:
+        stripes: of a store of which nothing is said; only such ones are routed.
+    """
+    make, begin = MemoryStore.__init__, MemoryStore.transaction
+
+    def init(self: MemoryStore, *said: int, **how: int) -> None:
+        if said or "stripes" in how:
+            make(self, *said, **how)
+        else:
+            make(self, stripes, **how)
+            self._stripes = _Unsaid(stripes)
 
     def transaction(
         self: MemoryStore, stripe: int = 0, *, moved: bool = False
     ) -> AbstractContextManager[Transaction]:
         inner = begin(self, stripe, moved=moved)
-        return _routed(inner) if self.stripes and not stripe and _is_test() else inner
+        is_routed = isinstance(self.stripes, _Unsaid) and not stripe and _is_test()
+        return _routed(inner) if is_routed else inner
 
+    MemoryStore.__init__ = init  # type: ignore[method-assign]
     MemoryStore.transaction = transaction  # type: ignore[method-assign]
 
 

@@ -40,10 +40,10 @@ KINDS: Final = ("memory",) if _IN_MEMORY else ("memory", "sqlite", "sealed")
 _in_postgres: Final[list[Store]] = []
 
 
-def new_store(stripes: int = STRIPES) -> Store:
+def new_store(stripes: int | None = None) -> Store:
     """A store of the kind that the tests are run over; in a server it always has stripes."""
     if _STORES != "postgres":
-        return MemoryStore(stripes)
+        return MemoryStore() if stripes is None else MemoryStore(stripes)
     _in_postgres.append(make_postgres_store(connections=2, keys={1: bytes(32)}))
     return _in_postgres[-1]
 
@@ -58,8 +58,7 @@ def use_stores() -> None:
     """Let the tests of this process have the stores that were asked for."""
     assert _STORES in ("", "stripes", "postgres"), "E2ECROSS_TEST_STORES: `stripes` or `postgres`"
     if _STORES:
-        route()
-        MemoryStore.__init__.__defaults__ = (STRIPES,)
+        route(STRIPES)
 
 
 def expect_failures(items: Iterable[pytest.Item]) -> None:
