@@ -89,18 +89,18 @@ def _call(argv: Sequence[str] | None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    if arguments.web:
-        return _demo_page(arguments)
-    if arguments.port is not None or arguments.no_browser:
-        print("e2ecross demo: --port and --no-browser go with --web", file=sys.stderr)
+    wrong = _wrong_with_demo(arguments)
+    if wrong is not None:
+        print(f"e2ecross demo: {wrong}", file=sys.stderr)
         return 2
+    if arguments.web:
+        from e2ecross.demo.web.run import run_web_demo
+
+        return run_web_demo(port=arguments.port or 0, browser=not arguments.no_browser)
     if arguments.fleet:
-        if arguments.dir is not None:
-            print("e2ecross demo: --fleet keeps no files: leave --dir out", file=sys.stderr)
-            return 2
         from e2ecross.demo.fleet.run import run_fleet_demo
 
-        return run_fleet_demo(plain=arguments.plain, json=arguments.json)
+        return run_fleet_demo(plain=arguments.plain, json=arguments.json, step=arguments.step)
     from e2ecross.demo.run import run_demo
 
     return run_demo(
@@ -108,16 +108,26 @@ def _demo(arguments: argparse.Namespace) -> int:
         plain=arguments.plain,
         json=arguments.json,
         network=arguments.network,
+        step=arguments.step,
     )
 
 
-def _demo_page(arguments: argparse.Namespace) -> int:
-    if arguments.json or arguments.dir is not None:
-        print("e2ecross demo: --web has no --json and no --dir: leave them out", file=sys.stderr)
-        return 2
-    from e2ecross.demo.web.run import run_web_demo
+def _wrong_with_demo(arguments: argparse.Namespace) -> str | None:
+    """Say which options of it do not fit together, or to where it runs."""
+    from e2ecross.demo.step import can_step
 
-    return run_web_demo(port=arguments.port or 0, browser=not arguments.no_browser)
+    kept = arguments.dir is not None
+    if arguments.web and (arguments.json or kept or arguments.step):
+        return "--web has no --json, no --dir and no --step: leave them out"
+    if not arguments.web and (arguments.port is not None or arguments.no_browser):
+        return "--port and --no-browser go with --web"
+    if arguments.fleet and kept:
+        return "--fleet keeps no files: leave --dir out"
+    if arguments.step and arguments.json:
+        return "--step is for reading, and --json is not: leave one of them out"
+    if arguments.step and not can_step():
+        return "--step waits for a key, but the input is no terminal: leave it out"
+    return None
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -166,8 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
+    demo.add_argument(
+        "--step", action="store_true", help="wait for a key before each scene; needs a terminal"
+    )
     where = demo.add_mutually_exclusive_group()
-    where.add_argument("--network", action="store_true", help="over a service in its own process")
+    where.add_argument(
+        "--network", action="store_true", help="all of it over a service in its own process"
+    )
     where.add_argument(
         "--fleet",
         action="store_true",

@@ -133,7 +133,7 @@ class BackEnd:
         with self._open() as connection:
             found = [number for number, other in _waiting(connection, person) if other == envelope]
             if len(found) != 1:
-                raise DemoFailed(f"a letter to {person.name} was not where the relay keeps it")
+                raise DemoFailed(f"a message to {person.name} was not where the relay keeps it")
             connection.execute("DELETE FROM mailbox WHERE number = ?", found)
 
     def empty(self, person: Person) -> int:
@@ -171,7 +171,7 @@ class BackEnd:
         with self._open() as connection:
             rows = _waiting(connection, person)
             if sorted(row[1] for row in rows) != sorted(letter.envelope for letter in letters):
-                raise DemoFailed(f"other letters wait for {person.name} than were sent")
+                raise DemoFailed(f"other messages wait for {person.name} than were sent")
             for (number, _), letter in zip(rows, letters, strict=True):
                 connection.execute(
                     "UPDATE mailbox SET envelope = ? WHERE number = ?", (letter.envelope, number)

@@ -13,9 +13,16 @@ from typing import Any, TypeVar
 
 from e2ecross.cli.describe import EnvelopeView, describe
 from e2ecross.demo.back_end import BackEnd
-from e2ecross.demo.facts import Attack, Copy, GroupLetter, Letter, SafetyNumberPair, Traffic
-from e2ecross.demo.facts_content import FileAttack, Received
-from e2ecross.demo.facts_groups import GhostMember, HiddenRemoval
+from e2ecross.demo.facts import (
+    Attack,
+    Copy,
+    Foiled,
+    GroupLetter,
+    Letter,
+    Received,
+    SafetyNumberPair,
+    Traffic,
+)
 from e2ecross.demo.people import PEOPLE, DemoFailed, Person
 from e2ecross.demo.stage import Stage
 from e2ecross.wire.envelope import Envelope
@@ -88,8 +95,12 @@ class Director:
         files_wanted: how many times a file was to come to a device.
         files_received: those that have come.
         attacks_tried: what the back end has forged, repeated or hidden.
-        attacks_refused: those of them that were refused as they must be.
+        attacks_refused: those of them that were refused as they must be, in that order.
         compared: safety numbers that two people have compared.
+        linked: devices that were linked.
+        photo_bytes: size of the photo that was sent.
+        group_members: how many accounts were in the group at first.
+        sent_over_network: how many of the letters went over a network; None if that was left out.
         search: for plaintext at the relay.
     """
 
@@ -106,8 +117,12 @@ class Director:
         self.files_wanted = 0
         self.files_received: list[Received] = []
         self.attacks_tried = 0
-        self.attacks_refused: list[Attack | FileAttack | GhostMember | HiddenRemoval] = []
+        self.attacks_refused: list[Foiled] = []
         self.compared: list[SafetyNumberPair] = []
+        self.linked: list[Person] = []
+        self.photo_bytes = 0
+        self.group_members = 0
+        self.sent_over_network: int | None = None
         self.search = Search()
 
     def send(self, sender: Person, recipient: Person, text: str) -> Letter:
@@ -135,7 +150,7 @@ class Director:
             DemoFailed: one is missing, or there are more.
         """
         wanted = {letter.recipient.address, *(device.address for device in devices)}
-        made_for = f"letter {letter.number} was encrypted for {', '.join(letter.devices)}"
+        made_for = f"message {letter.number} was encrypted for {', '.join(letter.devices)}"
         check(set(letter.devices) == wanted, made_for)
         found = []
         for device in devices:
@@ -158,7 +173,7 @@ class Director:
             own = copy.device.user == letter.sender.user
             check(
                 got == [letter.view.message_id, letter.sender.address, letter.text, own],
-                f"the copy of letter {letter.number} did not reach {name} as it was sent: {items}",
+                f"the copy of message {letter.number} did not reach {name} as it was sent: {items}",
             )
             self.copies_read.append(copy)
 
@@ -178,7 +193,7 @@ class Director:
             got = (item.get("message_id"), item.get("sender"), item.get("text"))
             check(
                 got == (letter.view.message_id, letter.sender.address, letter.text),
-                f"letter {letter.number} did not reach {recipient.name} as it was sent: {item}",
+                f"message {letter.number} did not reach {recipient.name} as it was sent: {item}",
             )
             self.read.append(letter)
 
@@ -259,7 +274,7 @@ class Director:
         self.back_end.put(target, envelope)
         items = self.receive(target)
         check(len(items) == 1, f"{target.name} got {len(items)} messages instead of one: {items}")
-        what = f"the attack {name!r} on letter {letter.number}"
+        what = f"the attack {name!r} on message {letter.number}"
         check("error" in items[0], f"{what} was NOT refused by the app of {target.name}: {items}")
         error = take(items[0], "error", dict)
         check(
@@ -276,7 +291,7 @@ class Director:
             code=code,
             explanation=take(error, "message", str),
         )
-        self.attacks_refused.append(attack)
+        self.attacks_refused.append(Foiled(name, target, code))
         return attack
 
     def traffic(self) -> tuple[Traffic, ...]:
@@ -309,10 +324,10 @@ class Director:
             if view.message_id == message_id:
                 check(
                     (view.sender, view.recipient) == (sender.address, device.address),
-                    f"letter {number} waits under other addresses than it was sent with",
+                    f"message {number} waits under other addresses than it was sent with",
                 )
                 return view, envelope
-        raise DemoFailed(f"letter {number} did not arrive at the relay for {device.name}")
+        raise DemoFailed(f"message {number} did not arrive at the relay for {device.name}")
 
 
 def _way(letter: Letter) -> tuple[str, str]:

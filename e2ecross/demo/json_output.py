@@ -5,7 +5,8 @@ stdout is one document, printed at the end:
 
     ok               true, or false with `error` and the scenes until then
     version          1, of this shape
-    seconds          how long it took
+    about            what is shown, in two sentences; null if it failed before
+    seconds          how long it took, without waiting for keys
     folder           where the files are, or null if they are gone
     messages         [{number, from, to, devices, text, read, envelope, view}]: `devices` got a
                      copy, `read` tells whether it arrived as it was written; `view` is what
@@ -31,20 +32,22 @@ stdout is one document, printed at the end:
     group_attacks    {ghost: {address, signed_by, members, letter, copies_for_ghost, error, code},
                      badged, attack, hidden: {removed, hidden_from, withheld, letter, code, notices,
                      answer, copies_for_removed, told_removed}}
+    network          {url, throughout, service_process_id, process_ids, letters, copies}; url is
+                     null if it was left out, as what it needs is not installed
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
     summary          {directions, directions_working, letters_sent, letters_read, copies_made,
                      copies_read, group_letters, group_copies_made, group_copies_read, post_quantum,
                      files_wanted, files_right, attacks_tried, attacks_refused, pairs,
-                     pairs_equal, texts_found}
+                     pairs_equal, texts_found, attacks: [{name, target, code}], linked,
+                     photo_bytes, group_members, sent_over_network}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were
 read after it; a copy is {letter, device, view, envelope}. A letter of the group is {number,
 sender, text, view, envelope, devices, kept}. `told` and `refused` are
 {sender, recipient, text, lacking, error, code, explanation}; the attack on the photo is {name,
-target, chunks, error, code, explanation}. What each field means is said in `facts`,
-`facts_devices`, `facts_content` and `facts_groups`.
+target, chunks, error, code, explanation}. What each field means is said in `facts` and `scenes`.
 """
 
 import json
@@ -52,10 +55,10 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from e2ecross.demo.blocks import Scene
 from e2ecross.demo.facts import Letter
 from e2ecross.demo.output import Progress
 from e2ecross.demo.people import Person
-from e2ecross.demo.scene import Scene
 
 __all__ = ["JsonOutput", "to_json"]
 
@@ -68,10 +71,12 @@ class JsonOutput:
     def __init__(self) -> None:
         self._document: dict[str, Any] = {}
         self._progress: Progress | None = None
+        self._about: str | None = None
         self._folder: Path | None = None
 
-    def begin(self, folder: Path | None, progress: Progress) -> None:
-        """Note where things are."""
+    def begin(self, title: str, about: str, folder: Path | None, progress: Progress) -> None:
+        """Note what it is about, and where things are."""
+        self._about = about
         self._folder = folder
         self._progress = progress
 
@@ -93,6 +98,7 @@ class JsonOutput:
         document = {
             **result,
             "version": _VERSION,
+            "about": self._about,
             "seconds": round(seconds, 3),
             "folder": None if self._folder is None else str(self._folder),
             "messages": [_message(letter, letter in read) for letter in letters],

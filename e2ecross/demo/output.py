@@ -8,16 +8,25 @@ anything.
 import shutil
 import sys
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Protocol
 
-from e2ecross.demo.blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
+from e2ecross.demo.blocks import (
+    Block,
+    Grid,
+    Heading,
+    Ledger,
+    Pairs,
+    Paragraph,
+    Picture,
+    Row,
+    Scene,
+)
 from e2ecross.demo.facts import Letter
 from e2ecross.demo.picture import draw
-from e2ecross.demo.scene import Scene
-from e2ecross.demo.words import opening, tell
 
 __all__ = [
     "LEFT_WIDTH",
@@ -25,13 +34,14 @@ __all__ = [
     "Output",
     "PlainOutput",
     "Progress",
+    "TextOutput",
     "for_encoding",
 ]
 
 MAX_WIDTH: Final = 100
 _MIN_WIDTH: Final = 64
 LEFT_WIDTH: Final = 41
-"""The longest line of what the relay sees: two addresses and an arrow (in ASCII)."""
+"""The longest line of what the back end sees: two addresses and an arrow (in ASCII)."""
 
 _PLAINER: Final = {
     "→": "->",
@@ -60,8 +70,8 @@ class Progress(Protocol):
 class Output(Protocol):
     """Shows the demo."""
 
-    def begin(self, folder: Path | None, progress: Progress) -> None:
-        """Start; `folder` is where the files stay, if they stay."""
+    def begin(self, title: str, about: str, folder: Path | None, progress: Progress) -> None:
+        """Start with what will be shown; `folder` is where the files stay, if they stay."""
         ...
 
     def show(self, name: str, scene: Scene) -> None:
@@ -89,38 +99,62 @@ def for_encoding(text: str) -> str:
     return text
 
 
-class PlainOutput:
-    """Text without colour, as wide as the terminal."""
+class TextOutput(ABC):
+    """Text for people: scenes have numbers, and become blocks."""
 
     def __init__(self) -> None:
-        columns = shutil.get_terminal_size((80, 24)).columns
-        self._width = min(max(columns, _MIN_WIDTH), MAX_WIDTH)
-        self._folder: Path | None = None
+        self._scenes = 0
 
-    def begin(self, folder: Path | None, progress: Progress) -> None:
+    def begin(self, title: str, about: str, folder: Path | None, progress: Progress) -> None:
         """Print the opening."""
-        self._folder = folder
-        for block in opening():
-            self.paint(block)
+        self.paint(Heading(title))
+        self.paint(Paragraph(about))
+        if folder is not None:
+            self.paint(Paragraph(f"The files stay in {folder}."))
 
     def show(self, name: str, scene: Scene) -> None:
         """Print a scene."""
-        for block in tell(scene):
-            self.paint(block)
+        self._scenes += 1
+        for block in scene.tell():
+            if isinstance(block, Heading):
+                self.paint(Heading(f"{self._scenes}. {block.text}"))
+            else:
+                self.paint(block)
 
     def finish(self, seconds: float) -> None:
-        """Print the time, and where the files are."""
-        kept = f" The files are in {self._folder}." if self._folder else ""
-        self.paint(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
+        """Print the time: the last line."""
+        self.print_line(f"Done in {seconds:.1f} seconds.")
 
-    def fail(self, why: str, seconds: float) -> None:
+    def fail(self, why: str, seconds: float) -> None:  # noqa: B027 (nothing is to be done)
         """Print nothing: stderr says it."""
+
+    @abstractmethod
+    def print_line(self, text: str) -> None:
+        """Print a line."""
+
+    @abstractmethod
+    def paint(self, block: Block) -> None:
+        """Print a block, and, unless it is a heading, an empty line."""
+
+
+class PlainOutput(TextOutput):
+    """Text without colour, as wide as the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = shutil.get_terminal_size((80, 24)).columns
+        self._width = min(max(columns, _MIN_WIDTH), MAX_WIDTH)
+
+    def print_line(self, text: str) -> None:
+        """Print a line."""
+        print(for_encoding(text), flush=True)
 
     def paint(self, block: Block) -> None:
         """Print a block."""
         for line in self._lines(block):
             print(line.rstrip())
-        print(flush=True)
+        if not isinstance(block, Heading):
+            print(flush=True)
 
     def _lines(self, block: Block) -> Iterator[str]:
         match block:
@@ -129,8 +163,8 @@ class PlainOutput:
                 yield "=" * len(text)
             case Paragraph(text):
                 yield from _wrap(text, self._width)
-            case Ticks(lines):
-                yield from (for_encoding(f"✓ {line}") for line in lines)
+            case Ledger():
+                yield from self._ledger_lines(block)
             case Grid(header, rows):
                 yield from _grid_lines(header, rows)
             case Pairs(rows):
@@ -138,10 +172,20 @@ class PlainOutput:
             case Picture(text):
                 yield from draw(text, self._width)
 
+    def _ledger_lines(self, ledger: Ledger) -> Iterator[str]:
+        yield from _wrap(ledger.title, self._width)
+        sign = for_encoding("✓" if ledger.good else " ")
+        label_width = max(len(label) for label, _ in ledger.rows)
+        for label, text in ledger.rows:
+            start = f"{sign} {label:<{label_width}}  "
+            for line in _wrap(text, self._width - len(start)):
+                yield start + line
+                start = " " * len(start)
+
     def _pair_lines(self, rows: Sequence[Row]) -> Iterator[str]:
         right_width = self._width - LEFT_WIDTH - 3
         bar = for_encoding("│")
-        yield f"{'THE RELAY SAW':<{LEFT_WIDTH}} {bar} THE PERSON SAW"
+        yield f"{'THE BACK END SAW':<{LEFT_WIDTH}} {bar} THE PERSON SAW"
         for row in rows:
             yield f"{'-' * LEFT_WIDTH}-{bar}-{'-' * right_width}"
             left = [piece for line in row.left for piece in _wrap(line, LEFT_WIDTH)]

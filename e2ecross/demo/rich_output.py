@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo in colour, with `rich`; imported only if somebody wants that."""
 
-from pathlib import Path
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -11,44 +10,27 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from e2ecross.demo.blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
-from e2ecross.demo.output import LEFT_WIDTH, MAX_WIDTH, Progress, for_encoding
+from e2ecross.demo.blocks import Block, Grid, Heading, Ledger, Pairs, Paragraph, Picture, Row
+from e2ecross.demo.output import LEFT_WIDTH, MAX_WIDTH, TextOutput, for_encoding
 from e2ecross.demo.people import ANA, BUDI, TOKO
 from e2ecross.demo.picture import draw
-from e2ecross.demo.scene import Scene
-from e2ecross.demo.words import opening, tell
 
 __all__ = ["RichOutput"]
 
 _COLOURS: Final = {ANA.user: "green", BUDI.user: "magenta", TOKO.user: "yellow"}
 
 
-class RichOutput:
+class RichOutput(TextOutput):
     """Colours and tables, as wide as the terminal."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._console.width = min(self._console.width, MAX_WIDTH)
-        self._folder: Path | None = None
 
-    def begin(self, folder: Path | None, progress: Progress) -> None:
-        """Print the opening."""
-        self._folder = folder
-        for block in opening():
-            self.paint(block)
-
-    def show(self, name: str, scene: Scene) -> None:
-        """Print a scene."""
-        for block in tell(scene):
-            self.paint(block)
-
-    def finish(self, seconds: float) -> None:
-        """Print the time, and where the files are."""
-        kept = f" The files are in {self._folder}." if self._folder else ""
-        self.paint(Paragraph(f"Done in {seconds:.1f} seconds.{kept}"))
-
-    def fail(self, why: str, seconds: float) -> None:
-        """Print nothing: stderr says it."""
+    def print_line(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(_text(text))
 
     def paint(self, block: Block) -> None:
         """Print a block."""
@@ -57,9 +39,9 @@ class RichOutput:
                 self._console.print(Rule(_text(text, "bold cyan"), align="left", style="cyan"))
             case Paragraph(text):
                 self._console.print(Padding(_text(text), (0, 0, 1, 0)))
-            case Ticks(lines):
-                for line in lines:
-                    self._console.print(Text.assemble(_text("✓ ", "bold green"), _text(line)))
+            case Ledger(title):
+                self._console.print(_text(title))
+                self._console.print(_ledger(block))
                 self._console.print()
             case Grid(header, rows):
                 self._console.print(_grid(header, rows))
@@ -85,9 +67,19 @@ def _grid(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
     return table
 
 
+def _ledger(ledger: Ledger) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for label, text in ledger.rows:
+        sign = _text("✓ " if ledger.good else "  ", "bold green")
+        table.add_row(Text.assemble(sign, _text(label, "bold" if ledger.good else "")), _text(text))
+    return table
+
+
 def _pairs(rows: tuple[Row, ...]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", expand=True)
-    table.add_column("the relay saw", width=LEFT_WIDTH)
+    table.add_column("the back end saw", width=LEFT_WIDTH)
     table.add_column("the person saw", ratio=1)
     for number, row in enumerate(rows):
         if number:

@@ -14,20 +14,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from e2ecross.demo.back_end import BackEnd
 from e2ecross.demo.director import Director
 from e2ecross.demo.json_output import JsonOutput
-from e2ecross.demo.output import Output, PlainOutput
+from e2ecross.demo.output import Output, PlainOutput, TextOutput
 from e2ecross.demo.people import COMPANIONS, PEOPLE, DemoFailed
-from e2ecross.demo.script import SCENES
+from e2ecross.demo.script import ABOUT, SCENES, TITLE
 from e2ecross.demo.service import require_service
 from e2ecross.demo.stage import BLOB_FOLDER, RELAY_FILE, Stage
+from e2ecross.demo.step import Step
 from e2ecross.errors import E2ECrossError
-
-if TYPE_CHECKING:
-    from e2ecross.demo.rich_output import RichOutput
 
 __all__ = ["choose_output", "choose_painter", "run_demo"]
 
@@ -38,6 +35,7 @@ def run_demo(
     plain: bool = False,
     json: bool = False,
     network: bool = False,
+    step: bool = False,
 ) -> int:
     """Play the demo and show it on stdout.
 
@@ -46,17 +44,18 @@ def run_demo(
         plain: no colour, even if `rich` is installed.
         json: one JSON document instead of text.
         network: over a service, in a process of its own, in the place of a file.
+        step: wait for a key before each scene; stdin must be a terminal.
 
     Returns:
         The exit code: 0 when everything happened as it must, else 1; stderr then tells why.
     """
     output = choose_output(plain=plain, json=json)
-    started = time.monotonic()
+    steps, started = Step(step), time.monotonic()
     try:
         if network:
             require_service()
         with _folder(folder) as place, Stage(place, network=network) as stage:
-            _play(stage, output, kept=folder is not None)
+            _play(stage, output, steps, kept=folder is not None)
     except DemoFailed as error:
         why = str(error)
     except (E2ECrossError, OSError, sqlite3.Error) as error:
@@ -64,9 +63,9 @@ def run_demo(
             raise
         why = f"{type(error).__name__}: {error}"
     else:
-        output.finish(time.monotonic() - started)
+        output.finish(time.monotonic() - started - steps.waited)
         return 0
-    output.fail(why, time.monotonic() - started)
+    output.fail(why, time.monotonic() - started - steps.waited)
     sys.stdout.flush()
     print(f"e2ecross demo: failed: {why}", file=sys.stderr)
     return 1
@@ -79,7 +78,7 @@ def choose_output(*, plain: bool, json: bool) -> Output:
     return choose_painter(plain=plain)
 
 
-def choose_painter(*, plain: bool) -> "PlainOutput | RichOutput":
+def choose_painter(*, plain: bool) -> TextOutput:
     """Return what shows text on stdout: in colour if `rich` is there and is wanted."""
     if not plain:
         try:
@@ -91,21 +90,21 @@ def choose_painter(*, plain: bool) -> "PlainOutput | RichOutput":
     return PlainOutput()
 
 
-def _play(stage: Stage, output: Output, *, kept: bool) -> None:
+def _play(stage: Stage, output: Output, steps: Step, *, kept: bool) -> None:
     director = Director(stage, BackEnd(stage.relay_file, stage.blob_folder))
-    output.begin(stage.folder if kept else None, director)
-    for name, scene in SCENES.items():
+    output.begin(TITLE, ABOUT, stage.folder if kept else None, director)
+    for number, (name, scene) in enumerate(SCENES.items(), 1):
+        steps.wait(f"scene {number} of {len(SCENES)}")
         output.show(name, scene(director))
-    for person in (*PEOPLE, *COMPANIONS):
-        stage.leave(person)
+    stage.leave_all()
     if kept:
         for letter in director.letters:
-            (stage.folder / _letter_file(letter.number)).write_bytes(letter.envelope)
+            (stage.folder / _envelope_file(letter.number)).write_bytes(letter.envelope)
 
 
-def _letter_file(number: int | str) -> str:
+def _envelope_file(number: int | str) -> str:
     """Name the file of an envelope, for `e2ecross inspect`."""
-    return f"letter-{number:0>2}.envelope"
+    return f"message-{number:0>2}.envelope"
 
 
 @contextlib.contextmanager
@@ -128,7 +127,7 @@ def _folder(name: str | None) -> Iterator[Path]:
     files = [file for person in everybody for file in (person.file, person.photo)]
     files += [RELAY_FILE, BLOB_FOLDER]
     there = [file for file in files if (folder / file).exists()]
-    there += sorted(file.name for file in folder.glob("letter-*.envelope"))[:1]
+    there += sorted(file.name for file in folder.glob("message-*.envelope"))[:1]
     if there:
         raise DemoFailed(
             f"{name} already holds a demo ({', '.join(there)}), which would not play twice: "

@@ -78,6 +78,11 @@ class DemoService:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    @property
+    def process_id(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def end(self) -> None:
         """Let it end."""
         for insist in (self._process.terminate, self._process.kill):

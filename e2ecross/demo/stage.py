@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -60,12 +60,12 @@ class Stage:
         self._actor = tuple(actor)
         self._answer_seconds = answer_seconds
         self._apps: dict[Person, _App] = {}
-        self._network = network
+        self.network = network
         self._service: DemoService | None = None
 
     def __enter__(self) -> Self:
-        if self._network:
-            self._service = DemoService(self.relay_file, self.blob_folder, _environment())
+        if self.network:
+            self._service = self._serve()
         return self
 
     def __exit__(
@@ -101,6 +101,35 @@ class Stage:
             command = (*self._actor, person.address, store, back_end, blobs)
             self._apps[person] = _App(person, command, self._answer_seconds)
         return {person: self._apps[person].answer() for person in people}
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[DemoService]:
+        """Have the back end as a service: who enters meanwhile reaches it there.
+
+        Raises:
+            DemoFailed: it does not start.
+        """
+        if self._service is not None:
+            yield self._service
+            return
+        self._service = self._serve()
+        try:
+            yield self._service
+        finally:
+            self._service.end()
+            self._service = None
+
+    def _serve(self) -> DemoService:
+        return DemoService(self.relay_file, self.blob_folder, _environment())
+
+    def leave_all(self) -> None:
+        """Let all apps that are there close their files and end.
+
+        Raises:
+            DemoFailed: one does not end, or not well.
+        """
+        for person in tuple(self._apps):
+            self.leave(person)
 
     def leave(self, person: Person) -> int:
         """Let an app close its files and end; return the id that its process had.

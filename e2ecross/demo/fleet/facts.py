@@ -1,18 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo of a fleet has seen, and in words.
+"""What the demo of a fleet has seen, and in words, of which the last are for one screen.
 
-With `--json` stdout is one document: `ok`, `version` (1), `seconds`, `error` or null,
-and, unless it failed early, the fields of `FleetFacts`.
+With `--json` stdout is one document: `ok`, `version` (1), `about`, `seconds` (without waiting for
+keys), `error` or null, and, unless it failed early, the fields of `FleetFacts`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.cli.doctor_finding import count
-from e2ecross.demo.blocks import Block, Grid, Heading, Paragraph, Ticks
+from e2ecross.demo.blocks import Block, Grid, Heading, Ledger, Paragraph
 from e2ecross.demo.fleet.clock import SPEED
 
-__all__ = ["Customer", "FleetFacts", "Killed", "Worker", "opening", "tell", "wrong_with"]
+__all__ = [
+    "ABOUT",
+    "Customer",
+    "FleetFacts",
+    "Killed",
+    "Worker",
+    "opening",
+    "summarise",
+    "tell",
+    "wrong_with",
+]
+
+ABOUT: Final = (
+    "Six customers on WhatsApp, Instagram and Messenger write to one shop, which three worker "
+    "processes answer in one name, over one PostgreSQL database that is started for this and gone "
+    "afterwards. You will see one of the three killed in the middle of its work, and that no "
+    "customer notices: no answer is lost, none comes twice, none out of order."
+)
+"""What will be shown, in two sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +126,19 @@ def wrong_with(facts: FleetFacts) -> str | None:
 def opening() -> Iterator[Block]:
     """Say what is going to be played."""
     yield Heading("One shop, three workers, and one of them is killed")
-    yield Paragraph(
-        "Customers on WhatsApp, Instagram and Messenger write to one shop. It has one identity, "
-        "and three processes serve it over one PostgreSQL database, which is started for this and "
-        "gone afterwards. Then one of the three gets SIGKILL while it has messages in hand. Such "
-        "messages are held for a minute before others get them: the clock here runs "
-        f"{SPEED} times as fast."
-    )
+    yield Paragraph(ABOUT)
 
 
 def tell(facts: FleetFacts) -> Iterator[Block]:
-    """Put it into words."""
+    """Put into words what happened."""
     killed = facts.killed
+    yield Heading("1. What the workers did")
+    yield Paragraph(
+        "All three work at the same time, in the same end-to-end encrypted conversations. Whoever "
+        "is free takes messages, answers them, and only then confirms that they are done."
+    )
     yield Grid(
-        ("worker", "process", "answered", ""),
+        ("worker", "process", "messages answered", ""),
         tuple(
             (
                 f"worker {number}",
@@ -132,24 +150,48 @@ def tell(facts: FleetFacts) -> Iterator[Block]:
         ),
     )
     yield Paragraph(
-        f"When process {killed.process_id} was killed it had {count(killed.in_hand, 'message')} in "
-        f"hand, {killed.answered} of them answered already. {killed.taken_over} of them were "
-        f"handed to others afterwards. What had its answer got no second one: the id of an answer "
-        f"is made of that of the message."
+        f"Process {killed.process_id} was killed when it had taken "
+        f"{count(killed.in_hand, 'message')}, answered {killed.answered} of them, and confirmed "
+        f"none. What it had taken was kept for it for a minute (of a clock that runs {SPEED} times "
+        f"as fast here), and then handed to the others: {killed.taken_over}. What had its answer "
+        f"already got no second one, for an answer's id is made of that of the message."
     )
+    yield Heading("2. What the customers saw")
     yield Grid(
-        ("customer", "sent", "answers", "by how many workers"),
+        ("customer", "messages", "answers", "from how many workers"),
         tuple(
             (each.address, str(each.sent), str(each.answers), str(each.served_by))
             for each in facts.customers
         ),
     )
-    sent = sum(customer.sent for customer in facts.customers)
-    yield Ticks(
+
+
+def summarise(facts: FleetFacts) -> Iterator[Block]:
+    """All of it on one screen."""
+    customers, killed = facts.customers, facts.killed
+    apps = ", ".join(dict.fromkeys(each.address.partition(":")[0] for each in customers))
+    sent, answers = sum(each.sent for each in customers), sum(each.answers for each in customers)
+    yield Heading("3. In short: a worker was killed, and no customer noticed")
+    yield Ledger(
+        f"{len(facts.workers)} processes answered for one shop, end to end encrypted, over one "
+        f"PostgreSQL database:",
         (
-            f"{sent} messages sent and answered over PostgreSQL {facts.postgresql}: none lost",
-            "none doubled",
-            "none out of order",
-            "nothing waits in the shop's outbox or inbox",
-        )
+            ("customers", f"{len(customers)}, with {apps}"),
+            ("messages", f"{sent} sent, {answers} answers"),
+            (
+                "killed",
+                f"1 of {len(facts.workers)} workers, with {killed.in_hand} messages in hand",
+            ),
+            ("taken over", f"{killed.taken_over} of those {killed.in_hand}, by the other workers"),
+            ("lost", _number(sum(each.lost for each in customers))),
+            ("doubled", _number(sum(each.doubled for each in customers))),
+            ("out of order", _number(sum(each.out_of_order for each in customers))),
+            ("left over", f"{_number(facts.waiting)} of the shop's messages wait in the database"),
+            ("database", f"PostgreSQL {facts.postgresql}"),
+        ),
+        good=True,
     )
+
+
+def _number(number: int) -> str:
+    return str(number or "none")

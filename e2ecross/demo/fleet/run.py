@@ -26,11 +26,13 @@ from e2ecross.cli.conninfo import DATABASE
 from e2ecross.client.client import Client
 from e2ecross.demo.fleet.clock import fast_clock
 from e2ecross.demo.fleet.facts import (
+    ABOUT,
     Customer,
     FleetFacts,
     Killed,
     Worker,
     opening,
+    summarise,
     tell,
     wrong_with,
 )
@@ -38,6 +40,7 @@ from e2ecross.demo.fleet.postgres import DemoPostgres, find_programs
 from e2ecross.demo.fleet.staff import Staff
 from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.run import choose_painter
+from e2ecross.demo.step import Step
 from e2ecross.device.device import Device
 from e2ecross.device.health_queues import read_queues
 from e2ecross.errors import E2ECrossError
@@ -65,17 +68,18 @@ _SECONDS: Final = 120.0
 """How long the customers wait for all answers."""
 
 
-def run_fleet_demo(*, plain: bool = False, json: bool = False) -> int:
+def run_fleet_demo(*, plain: bool = False, json: bool = False, step: bool = False) -> int:
     """Play it and show it on stdout.
 
     Args:
         plain: no colour, even if `rich` is installed.
         json: one JSON document instead of text.
+        step: wait for a key after the opening and before the end; stdin must be a terminal.
 
     Returns:
         The exit code: 0 when everything happened as it must, else 1; stderr then tells why.
     """
-    started = time.monotonic()
+    steps, started = Step(step), time.monotonic()
     painter = None if json else choose_painter(plain=plain)
     facts = None
     try:
@@ -84,20 +88,26 @@ def run_fleet_demo(*, plain: bool = False, json: bool = False) -> int:
         if painter is not None:
             for block in opening():
                 painter.paint(block)
+            steps.wait("the shop opens")
         facts = _play()
         why = wrong_with(facts)
+        if painter is not None and why is None:
+            for block in tell(facts):
+                painter.paint(block)
+            steps.wait("the end")
     except DemoFailed as error:
         why = str(error)
     except (E2ECrossError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # whoever read our output has left
             raise
         why = f"{type(error).__name__}: {error}"
-    seconds = time.monotonic() - started
+    seconds = time.monotonic() - started - steps.waited
     if painter is None:
-        head = {"ok": why is None, "version": 1, "seconds": round(seconds, 3), "error": why}
+        head = {"ok": why is None, "version": 1, "about": ABOUT, "seconds": round(seconds, 3)}
+        head["error"] = why
         print(json_module.dumps({**head, **({} if facts is None else asdict(facts))}, indent=2))
     elif facts is not None and why is None:
-        for block in tell(facts):
+        for block in summarise(facts):
             painter.paint(block)
         painter.finish(seconds)
     if why is not None:

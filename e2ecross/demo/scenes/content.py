@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenes of the demo about what apps show, and about a file on its way."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
+from e2ecross.demo.blocks import Block, Heading, Pairs, Paragraph, Row, listed, read, seen, short
 from e2ecross.demo.director import Director, check, take
-from e2ecross.demo.facts import Letter
-from e2ecross.demo.facts_content import (
-    Announced,
-    AppsDiffer,
-    FileAttack,
-    NotSent,
-    Photo,
-    Received,
-)
+from e2ecross.demo.facts import Copy, Foiled, Letter, Received
 from e2ecross.demo.people import ANA, BUDI, LAPTOP, TABLET, DemoFailed, Person
 from e2ecross.demo.photo import draw_photo
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 
-__all__ = ["apps_differ", "photo"]
+__all__ = [
+    "Announced",
+    "AppsDiffer",
+    "FileAttack",
+    "NotSent",
+    "Photo",
+    "apps_differ",
+    "photo",
+]
 
 _QUESTION: Final = "Which roast for Saturday?"
 _LABELS: Final = ("Gayo", "Toraja")
@@ -31,6 +34,211 @@ _CHUNK_BYTES: Final = 65_536
 _HASH_BYTES: Final = 32
 _PIECE_BYTES: Final = 16
 _PIECES: Final = 50
+_NAMES: Final = {
+    Capability.OPTIONS: "polls",
+    Capability.ANSWER: "answers to polls",
+    Capability.EXPIRY: "messages that disappear",
+    Capability.VIEW_ONCE: "messages to be viewed once",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the app of somebody shows and obeys.
+
+    Attributes:
+        person: whose.
+        capabilities: by number, ascending: as the signed list at the relay has them.
+    """
+
+    person: Person
+    capabilities: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """A message that the sender's own app did not send, and what it said.
+
+    Attributes:
+        sender: who wanted to send it.
+        recipient: to whom.
+        text: what the sender typed.
+        lacking: numbers of the capabilities that it needs, and the recipient lacks.
+        error: the class of the error.
+        code: its code.
+        explanation: what the error said.
+    """
+
+    sender: Person
+    recipient: Person
+    text: str
+    lacking: tuple[int, ...]
+    error: str
+    code: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppsDiffer:
+    """A poll for an app that shows none, and what it would not protect.
+
+    Attributes:
+        announced: by both apps.
+        told: what the sender was told of the poll, before it was sent.
+        letter: the poll, sent all the same: its text is what stands in for it.
+        refused: a message that disappears, which was not sent.
+    """
+
+    announced: tuple[Announced, ...]
+    told: NotSent
+    letter: Letter
+    refused: NotSent
+
+    def tell(self) -> Iterator[Block]:
+        """See `Scene`."""
+        ours, theirs = self.announced
+        lacking = [each for each in ours.capabilities if each not in theirs.capabilities]
+        letter, refused = self.letter, self.refused
+        yield Heading("What the other app cannot show is said before it is sent")
+        yield Paragraph(
+            f"Apps differ, and each announces what it can do, signed by its user's phone. Of what "
+            f"{ours.person.name}'s {ours.person.app} can (in this demo), {theirs.person.name}'s "
+            f"{theirs.person.app} lacks {listed(map(_name, lacking))}."
+        )
+        yield Pairs(
+            (
+                Row(
+                    seen(letter.view),
+                    f"{letter.recipient.name}, from {letter.sender.name} (message {letter.number})",
+                    f"A poll, as text: “{letter.text}” {letter.sender.name} was told before "
+                    f"sending that {letter.recipient.name}'s app has no "
+                    f"{listed(map(_name, self.told.lacking))}.",
+                    letter.recipient,
+                ),
+                Row(
+                    ("nothing",),
+                    f"✗ {refused.sender.name}'s own app refuses to send it",
+                    f"“{refused.text}” {refused.recipient.name}'s app has no "
+                    f"{listed(map(_name, refused.lacking))} and would keep it, so it was not even "
+                    f"encrypted. ({refused.error})",
+                    refused.sender,
+                    refused=True,
+                ),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileAttack:
+    """What the back end did to a file, and how that was refused.
+
+    Attributes:
+        name: "swapped_chunks".
+        target: whose device asked for the file.
+        chunks: which of them changed places, from 1.
+        error: the class of the error.
+        code: its code.
+        explanation: what the error said.
+    """
+
+    name: str
+    target: Person
+    chunks: tuple[int, int]
+    error: str
+    code: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo goes to two devices of another app.
+
+    Attributes:
+        sender: whose it is.
+        size: of its file, bytes.
+        relay_name: what the relay keeps it under, 32 bytes.
+        relay_size: how many bytes that are: padded, and with the hashes of its chunks.
+        uploaded_by: the account that the relay has noted with it.
+        chunks: how many there are.
+        interrupted_at: how many bytes were at the relay when the sender's app ended.
+        ended_process_id: its process.
+        new_process_id: the process that went on.
+        went_on: how many bytes were there after the first piece that this one sent.
+        pieces_searched: how many pieces of the photo were looked for in the relay's files.
+        letter: the message that carries its descriptor.
+        copies: of it.
+        attack: on the way to the second device.
+        received: by both devices; the second one's first go was ended by the attack.
+    """
+
+    sender: Person
+    size: int
+    relay_name: str
+    relay_size: int
+    uploaded_by: str
+    chunks: int
+    interrupted_at: int
+    ended_process_id: int
+    new_process_id: int
+    went_on: int
+    pieces_searched: int
+    letter: Letter
+    copies: tuple[Copy, ...]
+    attack: FileAttack
+    received: tuple[Received, ...]
+
+    def tell(self) -> Iterator[Block]:
+        """See `Scene`."""
+        letter, attack = self.letter, self.attack
+        first, second = self.received
+        yield Heading(f"A photo, from {self.sender.app} to two devices on {letter.recipient.app}")
+        yield Paragraph(
+            f"{self.sender.name}'s app encrypts it in {self.chunks} pieces, and is ended in the "
+            f"middle of the upload (process {self.ended_process_id}). A new process "
+            f"({self.new_process_id}) goes on from there. The key travels in message "
+            f"{letter.number}. Either of {letter.recipient.name}'s devices checks each piece "
+            f"before it keeps any of it, and fetches nothing twice that was right."
+        )
+        yield Pairs(
+            (
+                Row(
+                    (
+                        f"{self.uploaded_by} uploads a file",
+                        f"named {short(self.relay_name)}, {self.relay_size:,} bytes",
+                        f"Cut off after {self.interrupted_at:,} bytes, then the rest.",
+                    ),
+                    f"{self.sender.name}: the photo, {self.size:,} bytes",
+                    f"The back end has a random name and encrypted bytes. {self.pieces_searched} "
+                    f"samples of the photo were looked for in its files: none was found.",
+                    self.sender,
+                ),
+                read(letter),
+                _received(first, "Cut off, then"),
+                Row(
+                    (f"The back end swaps pieces {attack.chunks[0]} and {attack.chunks[1]}.",),
+                    f"✗ {attack.target.name} refuses them",
+                    f"They are not what {self.sender.name} has sent. ({attack.error}) It keeps the "
+                    f"{second.kept:,} bytes before, which are right.",
+                    attack.target,
+                    refused=True,
+                ),
+                _received(second, "Now the right pieces,"),
+            )
+        )
+
+
+def _received(received: Received, what: str) -> Row:
+    same = "the photo, as it was sent" if received.is_right else "ANOTHER FILE"
+    return Row(
+        ("Somebody fetches the file.", f"{what} from byte {received.kept:,} on."),
+        f"{received.device.name}: {same}",
+        f"{received.size:,} bytes, {received.kept:,} of them before it was cut off.",
+        received.device,
+    )
+
+
+def _name(capability: int) -> str:
+    return _NAMES.get(Capability(capability), str(capability))
 
 
 def apps_differ(director: Director) -> AppsDiffer:
@@ -87,6 +295,7 @@ def _try(
 def photo(director: Director) -> Photo:
     """Budi sends a photo to both devices of Ana, over a way that is lost, and a hostile relay."""
     picture = draw_photo()
+    director.photo_bytes = len(picture)
     (director.stage.folder / BUDI.photo).write_bytes(picture)
     begun = director.stage.ask(BUDI, "begin_upload", file=BUDI.photo, lost_at="1")
     check(begun.get("complete") is False, "the upload of the photo was not interrupted")
@@ -168,7 +377,7 @@ def _receive_attacked(
         code=_CORRUPTED,
         explanation=take(error, "message", str),
     )
-    director.attacks_refused.append(attack)
+    director.attacks_refused.append(Foiled("swapped_chunks", LAPTOP, _CORRUPTED))
     received = _go_on(director, LAPTOP, letter, picture)
     kept = one * _CHUNK_BYTES
     check(received.kept == kept, f"{name} kept {received.kept} bytes, of which {kept} were right")

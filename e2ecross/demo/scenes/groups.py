@@ -1,25 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenes of the demo with a group over three apps, and what the back end tries to do to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from e2ecross.demo.director import Director, check, take
-from e2ecross.demo.facts_groups import (
-    GhostMember,
-    GroupAttacks,
-    GroupScene,
-    HiddenRemoval,
-    Member,
+from e2ecross.demo.blocks import (
+    Block,
+    Grid,
+    Heading,
+    Pairs,
+    Paragraph,
+    Row,
+    read_in_group,
+    refused,
+    seen_in_group,
 )
+from e2ecross.demo.director import Director, check, take
+from e2ecross.demo.facts import Attack, Foiled, GroupLetter
 from e2ecross.demo.ghost import GhostAccount
 from e2ecross.demo.people import ANA, BUDI, LAPTOP, TABLET, TOKO, Person
 
-__all__ = ["group", "group_attacks"]
+__all__ = [
+    "GhostMember",
+    "GroupAttacks",
+    "GroupScene",
+    "HiddenRemoval",
+    "Member",
+    "group",
+    "group_attacks",
+]
 
 _NAME: Final = "Saturday at the blue door"
 _DEVICES: Final = (ANA, LAPTOP, BUDI, TABLET, TOKO)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in the group, as an app shows it.
+
+    Attributes:
+        user: the account.
+        role: "owner", "admin" or "member".
+    """
+
+    user: str
+    role: str
+
+
 _ALL: Final = (Member(ANA.user, "owner"), Member(BUDI.user, "member"), Member(TOKO.user, "member"))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScene:
+    """A group over three apps.
+
+    Attributes:
+        name: of the group.
+        group: what names it.
+        members: as every app shows them.
+        letters: read by all other devices.
+        names_found: how many times name and id of the group were found in the relay's files.
+    """
+
+    name: str
+    group: str
+    members: tuple[Member, ...]
+    letters: tuple[GroupLetter, ...]
+    names_found: int
+
+    def tell(self) -> Iterator[Block]:
+        """See `Scene`."""
+        first = self.letters[0]
+        yield Heading("A group over three apps")
+        yield Paragraph(
+            f"{first.sender.name} makes “{self.name}”. Her phone signs who is in it, and every app "
+            f"checks that. A message is encrypted once and kept once for the {len(first.devices)} "
+            f"other devices; the key to it went to each of them before, encrypted. The back end "
+            f"sees which devices a message is for, but no name, no members, no roles. Its files "
+            f"were searched for the group's name and id, and {self.names_found or 'none'} found."
+        )
+        yield Grid(
+            ("account", "role, as all five devices show it"),
+            tuple((member.user, member.role) for member in self.members),
+        )
+        yield Pairs(tuple(map(read_in_group, self.letters)))
+
+
+@dataclass(frozen=True, slots=True)
+class GhostMember:
+    """The relay writes itself into the group, and hands itself a copy.
+
+    Attributes:
+        address: the relay's own device.
+        signed_by: whom the change names as who made it.
+        members: as the app that got that change shows them afterwards.
+        letter: written then.
+        copies_for_ghost: how many its sender made for the relay's device.
+        error: the class of the error of the relay's own app, with a copy that it gave itself.
+        code: its code.
+    """
+
+    address: str
+    signed_by: str
+    members: tuple[Member, ...]
+    letter: GroupLetter
+    copies_for_ghost: int
+    error: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenRemoval:
+    """The relay hides from one member that another was removed.
+
+    Attributes:
+        removed: who was.
+        hidden_from: whose devices did not get the change.
+        withheld: how many envelopes with it the relay has kept from them.
+        letter: the next one of who has removed him.
+        code: why it could not be read, before the change was asked for.
+        notices: what the app was told when the answer came.
+        answer: written then.
+        copies_for_removed: how many were made of both letters for who was removed.
+        told_removed: what the app of who was removed was told.
+    """
+
+    removed: Person
+    hidden_from: Person
+    withheld: int
+    letter: GroupLetter
+    code: str
+    notices: tuple[str, ...]
+    answer: GroupLetter
+    copies_for_removed: int
+    told_removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAttacks:
+    """The relay adds a member, writes another sender on a message, hides a removal."""
+
+    ghost: GhostMember
+    badged: GroupLetter
+    attack: Attack
+    hidden: HiddenRemoval
+
+    def tell(self) -> Iterator[Block]:
+        """See `Scene`."""
+        ghost, badged, hidden = self.ghost, self.badged, self.hidden
+        yield Heading("Attacks on the group: a stranger, a borrowed name, a hidden removal")
+        yield Paragraph(
+            f"A stranger: suppose that somebody has told the back end what only members know. It "
+            f"adds {ghost.address}, an account of its own, and signs as {ghost.signed_by}, but "
+            f"without her key. {ghost.letter.sender.name}'s app ignores that: it shows "
+            f"{len(ghost.members)} members, as before, and makes {ghost.copies_for_ghost or 'no'} "
+            f"copies for the stranger. So the back end hands itself one."
+        )
+        yield Pairs(
+            (
+                read_in_group(ghost.letter),
+                Row(
+                    (*seen_in_group(ghost.letter), "The back end gives itself a copy, too."),
+                    f"✗ {ghost.address} cannot open it",
+                    f"Nobody has given it the key. ({ghost.error})",
+                    ghost.letter.sender,
+                    refused=True,
+                ),
+            )
+        )
+        yield Paragraph(
+            f"A borrowed name: group message {badged.number} is {badged.sender.name}'s. The back "
+            f"end writes another member's name on it."
+        )
+        why = "It was not encrypted with a key of the sender that it names."
+        yield Pairs((refused(self.attack, why), read_in_group(badged)))
+        yield Paragraph(
+            f"A hidden removal: {hidden.letter.sender.name} takes {hidden.removed.name} out, to "
+            f"plan its birthday. The back end keeps that from {hidden.hidden_from.name}'s devices "
+            f"({hidden.withheld} messages withheld), so that he goes on writing to the shop. But "
+            f"each message names the newest changes. With {hidden.letter.sender.name}'s next one "
+            f"his apps notice that they lack one, ask for it, and tell him. Of her message and his "
+            f"answer there are {hidden.copies_for_removed or 'no'} copies for the shop."
+        )
+        yield Pairs((read_in_group(hidden.letter), read_in_group(hidden.answer)))
 
 
 def group(director: Director) -> GroupScene:
@@ -41,6 +205,7 @@ def group(director: Director) -> GroupScene:
     for device in _DEVICES:
         shown = _members(director, device)
         check(shown == _ALL, f"{device.name} shows {shown} as the group's members")
+    director.group_members = len(_ALL)
     found = director.back_end.read_files()
     names = (_NAME.encode(), director.group.encode(), bytes.fromhex(director.group[6:]))
     count = sum(map(found.count, names))
@@ -86,7 +251,7 @@ def _add_ghost(director: Director) -> GhostMember:
     director.deliver_to_group(letter, _DEVICES)
     copies = letter.devices.count(address)
     ghost = GhostMember(address, ANA.address, members, letter, copies, error, code)
-    director.attacks_refused.append(ghost)
+    director.attacks_refused.append(Foiled("ghost_member", BUDI, code))
     return ghost
 
 
@@ -117,7 +282,7 @@ def _hide_removal(director: Director) -> HiddenRemoval:
     hidden = HiddenRemoval(
         TOKO, BUDI, withheld, letter, code, tuple(notices), answer, copies, told_removed
     )
-    director.attacks_refused.append(hidden)
+    director.attacks_refused.append(Foiled("hidden_removal", BUDI, code))
     return hidden
 
 
