@@ -16,6 +16,7 @@ from e2ecross.demo.director import Director, Search
 from e2ecross.demo.facts import Letter
 from e2ecross.demo.ghost import GhostDevice
 from e2ecross.demo.people import ANA, BUDI, LAPTOP, TABLET, TOKO, DemoFailed, Person
+from e2ecross.demo.scenes import messages
 from e2ecross.demo.service import DemoService
 from e2ecross.demo.stage import Stage
 from e2ecross.relay import Relay
@@ -31,7 +32,7 @@ def without(told, what): return {"items": [x for x in told["items"] if what not 
 times = []
 def again(): times.append(1); return len(times) > 1
 """
-_IMPORTS = "import json, sqlite3, sys, time\nfrom e2ecross.demo import actor\n"
+_IMPORTS = "import json, sqlite3, sys, time\nfrom e2ecross.demo import actor, directions\n"
 
 
 def _fail(*arguments: str) -> Ended:
@@ -59,7 +60,7 @@ def test_an_attack_that_is_not_refused_fails(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(BackEnd, "flip_bit", flip_nothing)
     ended = _fail()
-    assert "the attack 'flipped_bit' on letter 9 was NOT refused by the app of Ana" in ended.err
+    assert "the attack 'flipped_bit' on message 9 was NOT refused by the app of Ana" in ended.err
     assert "In short" not in ended.out
 
 
@@ -86,7 +87,7 @@ def test_a_replay_that_does_not_arrive_fails(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_mail_that_is_not_shuffled_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BackEnd, "reorder", lambda *_: None)
-    assert "letter 7 did not reach Budi as it was sent" in _fail().err
+    assert "message 7 did not reach Budi as it was sent" in _fail().err
 
 
 # --- Apps that misbehave -------------------------------------------------------------------------
@@ -114,21 +115,21 @@ def test_an_app_that_answers_nonsense_fails(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_app_that_reads_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    lie = "item = actor._item\nactor._item = lambda x: {**item(x), 'text': 'buy tea'}\n"
+    lie = "item = directions._item\ndirections._item = lambda x: {**item(x), 'text': 'buy tea'}\n"
     _play_with(monkeypatch, lie + _PLAY_THE_APP)
-    assert "letter 1 did not reach Toko Kopi as it was sent" in _fail().err
+    assert "message 1 did not reach Toko Kopi as it was sent" in _fail().err
 
 
 def test_an_app_that_tells_the_relay_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     leak = (
-        "send = actor._DIRECTIONS['send']\n"
+        "send = directions._DIRECTIONS['send']\n"
         "def tell(client, direction):\n"
         "    relay = sqlite3.connect(sys.argv[3])\n"
         "    with relay:\n"
         "        relay.execute('CREATE TABLE leak AS SELECT ? AS t', ('..' + direction['text'],))\n"
         "    relay.close()\n"
         "    return send(client, direction)\n"
-        "actor._DIRECTIONS['send'] = tell\n"
+        "directions._DIRECTIONS['send'] = tell\n"
     )
     _play_with(monkeypatch, leak + _PLAY_THE_APP)
     assert "the relay's files hold text: ['Hi! Do you" in _fail().err
@@ -136,8 +137,8 @@ def test_an_app_that_tells_the_relay_fails(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_different_safety_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = (
-        "show = actor._DIRECTIONS['show_safety_number']\n"
-        "actor._DIRECTIONS['show_safety_number'] = "
+        "show = directions._DIRECTIONS['show_safety_number']\n"
+        "directions._DIRECTIONS['show_safety_number'] = "
         "lambda c, d: {**show(c, d), 'digits': str(time.time_ns())}\n"
     )
     _play_with(monkeypatch, wrong + _PLAY_THE_APP)
@@ -149,7 +150,7 @@ def test_an_error_of_an_app_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch,
         "from e2ecross.errors import MailboxFull\n"
         "def full(client, direction): raise MailboxFull('there is no room')\n"
-        "actor._DIRECTIONS['send'] = full\n" + _PLAY_THE_APP,
+        "directions._DIRECTIONS['send'] = full\n" + _PLAY_THE_APP,
     )
     error = _fail().err
     assert "the app of Ana could not send" in error
@@ -180,7 +181,7 @@ def test_an_app_that_ends_badly_fails(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("finish_linking", "{**told, 'address': 'whatsapp:ana.9'}", "laptop has become"),
         ("finish_linking", "{**told, 'identity_key': ''}", "does not have Ana's laptop"),
         ("maintain", "app.client.receive() and {}", "Ana was told"),
-        ("send", "{**told, 'devices': told['devices'][1:]}", "letter 1 was encrypted for"),
+        ("send", "{**told, 'devices': told['devices'][1:]}", "message 1 was encrypted for"),
     ],
 )
 def test_devices_that_are_not_linked_as_they_must_fail(
@@ -199,10 +200,10 @@ def _play_only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_a_copy_that_does_not_arrive_as_it_was_written_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lie = "item = actor._item\nactor._item = lambda x: {**item(x), 'own_copy': False}\n"
+    lie = "item = directions._item\ndirections._item = lambda x: {**item(x), 'own_copy': False}\n"
     _play_with(monkeypatch, lie + _PLAY_THE_APP)
     _play_only(monkeypatch, "registration", "linking", "four_devices")
-    assert "the copy of letter 1 did not reach Ana's laptop as it was sent" in _fail().err
+    assert "the copy of message 1 did not reach Ana's laptop as it was sent" in _fail().err
 
 
 def test_a_copy_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,14 +214,14 @@ def test_a_copy_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(BackEnd, "waiting", hide)
     _play_only(monkeypatch, "registration", "linking", "four_devices")
-    assert "letter 1 did not arrive at the relay for Budi's tablet" in _fail().err
+    assert "message 1 did not arrive at the relay for Budi's tablet" in _fail().err
 
 
 def test_an_app_that_believes_in_the_device_of_the_relay_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lie = "lambda app, direction: {'devices': ['instagram:budi.3']}"
-    program = f"actor._DIRECTIONS['show_devices'] = {lie}\n"
+    program = f"directions._DIRECTIONS['show_devices'] = {lie}\n"
     _play_with(monkeypatch, program + _PLAY_THE_APP)
     _play_only(monkeypatch, "registration", "linking", "four_devices", "ghost")
     assert "Ana's app believes in ('instagram:budi.3',)" in _fail().err
@@ -245,9 +246,9 @@ def test_a_relay_that_has_not_got_what_it_needs_fails(tmp_path: Path) -> None:
         ("try_poll", "{**told, 'refused': {'code': 'x'}}", "with 'x' instead of 'lossy_content'"),
         ("try_poll", "{**told, 'fallback': 'a poll'}", "Ana was told that 'a poll' would stand in"),
         ("try_poll", "{**told, 'lacking': [13]}", "Ana was told of (13,) for a poll"),
-        ("try_poll", "actor._send(app, {**direction, 'text': '?'}) and told", "has left"),
+        ("try_poll", "directions._send(app, {**direction, 'text': '?'}) and told", "has left"),
         ("try_disappearing", "{**told, 'lacking': [32, 33]}", "Ana was told of (32, 33)"),
-        ("send_poll", "actor._send_poll(app, direction)", "the poll has number 1"),
+        ("send_poll", "directions._send_poll(app, direction)", "the poll has number 1"),
     ],
 )
 def test_a_loss_that_is_not_told_as_it_must_fails(
@@ -261,11 +262,11 @@ def test_a_loss_that_is_not_told_as_it_must_fails(
 def _lie(monkeypatch: pytest.MonkeyPatch, direction: str, lie: str) -> None:
     """Let each app give another answer to a stage direction."""
     program = _OTHER_FILES + (
-        f"answer = actor._DIRECTIONS[{direction!r}]\n"
+        f"answer = directions._DIRECTIONS[{direction!r}]\n"
         f"def other(app, direction):\n"
         f"    told = answer(app, direction)\n"
         f"    return {lie}\n"
-        f"actor._DIRECTIONS[{direction!r}] = other\n"
+        f"directions._DIRECTIONS[{direction!r}] = other\n"
     )
     _play_with(monkeypatch, program + _PLAY_THE_APP)
 
@@ -273,7 +274,7 @@ def _lie(monkeypatch: pytest.MonkeyPatch, direction: str, lie: str) -> None:
 @pytest.mark.parametrize(
     ("direction", "lie", "why"),
     [
-        ("begin_upload", "actor._DIRECTIONS['go_on_uploading'](app, {})", "not interrupted"),
+        ("begin_upload", "directions._DIRECTIONS['go_on_uploading'](app, {})", "not interrupted"),
         ("go_on_uploading", "{**told, 'complete': False}", "was not uploaded to the end"),
         ("go_on_uploading", "{**told, 'first': 1}", "the upload began anew, after 262144 bytes"),
         (
@@ -444,7 +445,7 @@ def test_another_sender_on_a_message_into_the_group_must_be_refused(
 ) -> None:
     monkeypatch.setattr(BackEnd, "rewrite_sender", lambda _, envelope, person: envelope)
     _play_only(monkeypatch, *_TO_ITS_ATTACKS)
-    assert "the attack 'badged' on letter 5 was NOT refused by the app of Toko Kopi" in _fail().err
+    assert "the attack 'badged' on message 5 was NOT refused by the app of Toko Kopi" in _fail().err
 
 
 def test_a_removal_that_is_not_hidden_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,7 +468,7 @@ def test_json_is_one_document_also_when_it_fails(monkeypatch: pytest.MonkeyPatch
     def tired(director: Director) -> None:
         raise DemoFailed("the curtain is stuck")
 
-    scenes = {"registration": script.register, "first_contact": tired}
+    scenes = {"registration": messages.register, "first_contact": tired}
     monkeypatch.setattr(run, "SCENES", scenes)
     ended = call("demo", "--json")
     facts = json.loads(ended.out)
@@ -507,6 +508,29 @@ def test_without_the_extras_it_says_what_to_install(
     said = capsys.readouterr().err
     assert "server and http" in said  # both, also where one is found missing first
     assert "pip install 'e2ecross[demo]'" in said
+
+
+def test_without_the_extras_its_scene_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "e2ecross.service.serving", None)
+    _play_only(monkeypatch, "registration", "linking", "network")
+    ended = call("demo", "--plain")
+    assert (ended.code, ended.err) == (0, "")
+    assert "3. Over a network: left out\n" in ended.out
+    assert "pip install 'e2ecross[demo]'" in ended.out.split("left out", 1)[1]
+
+
+def test_an_app_that_has_not_been_away_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_extras()
+    leave = Stage.leave
+
+    def tell_another(self: Stage, person: Person) -> int:
+        leave(self, person)
+        return 0
+
+    monkeypatch.setattr(Stage, "leave", tell_another)
+    monkeypatch.setattr("e2ecross.demo.scenes.network.take", lambda *_: 0)
+    _play_only(monkeypatch, "registration", "linking", "network")
+    assert "the apps have not been away" in _fail().err
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:

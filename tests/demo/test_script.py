@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from e2ecross import Device, Envelope
+from e2ecross.demo import people
+from e2ecross.demo.facts import Foiled
+from e2ecross.demo.scenes.end import Summary
+from e2ecross.demo.script import SCENES
 from e2ecross.protocol.device_list import verify_list
 from e2ecross.stores import SQLiteStore
 from e2ecross.wire.capabilities import decode_capabilities
@@ -53,6 +57,20 @@ def plain() -> str:
     ended = run("demo", "--plain", environment={"PYTHONIOENCODING": "ascii"})
     assert (ended.returncode, ended.stderr) == (0, b"")
     return ended.stdout.decode("ascii")
+
+
+@pytest.fixture(scope="module")
+def coloured() -> str:
+    """One run in colour."""
+    pytest.importorskip("rich")
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    ended = run("demo", environment=terminal)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    return ended.stdout.decode()
+
+
+def without_colour(text: str) -> str:
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 
 def test_it_says_that_it_went_well_and_is_quick(played: Played) -> None:
@@ -388,19 +406,38 @@ def test_no_plaintext_is_at_the_relay(played: Played) -> None:
     assert notes["searches"] == len(texts)
 
 
+def test_the_talk_goes_on_over_a_network(played: Played) -> None:
+    require_extras()
+    scene, photo = played.facts["network"], played.facts["photo"]
+    assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+", scene["url"])
+    assert scene["throughout"] is False
+    phones = [one["process_id"] for one in played.facts["registration"]["accounts"]]
+    others = [one["process_id"] for one in played.facts["linking"]["linked"]]
+    before = {*phones, *others, photo["new_process_id"]}
+    assert len({scene["service_process_id"], *scene["process_ids"], *before}) == 9
+    letters = [played.letter(number) for number in scene["letters"]]
+    assert {(one["from"], one["to"]) for one in letters} == {(ANA, BUDI), (BUDI, ANA)}
+    assert all(one["view"]["kind"] == "signal" for one in letters)  # in the sessions of before
+    assert all(one["read"] for one in letters)
+    assert [copy["device"] for copy in scene["copies"]] == [LAPTOP, TABLET] * len(letters)
+
+
 def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
     letters = len(played.facts["messages"])
+    over_network = len(played.facts["network"]["letters"])
+    copies = 8 + len(played.facts["network"]["copies"])
+    assert over_network in {0, 3}  # 0 where what it needs is not installed
     assert played.facts["summary"] == {
         "directions": 6,
         "directions_working": 6,
         "letters_sent": letters,
         "letters_read": letters,
-        "copies_made": 8,
-        "copies_read": 8,
+        "copies_made": copies,
+        "copies_read": copies,
         "group_letters": 7,
         "group_copies_made": 26,
         "group_copies_read": 26,
-        "post_quantum": letters + 8,
+        "post_quantum": letters + copies,
         "files_wanted": 2,
         "files_right": 2,
         "attacks_tried": 10,
@@ -408,6 +445,25 @@ def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
         "pairs": 3,
         "pairs_equal": 3,
         "texts_found": 0,
+        "attacks": [
+            {"name": name, "target": target, "code": code}
+            for name, target, code in (
+                ("flipped_bit", ANA, "authentication_failed"),
+                ("moved", TOKO, "envelope_mismatch"),
+                ("readdressed", TOKO, "authentication_failed"),
+                ("sender_rewritten", BUDI, "envelope_mismatch"),
+                ("replay", ANA, "duplicate_message"),
+                ("swapped_chunks", LAPTOP, "attachment_corrupted"),
+                ("ghost", ANA, "unlisted_device"),
+                ("ghost_member", BUDI, "unknown_sender_key"),
+                ("badged", TOKO, "unknown_sender_key"),
+                ("hidden_removal", BUDI, "unknown_group_state"),
+            )
+        ],
+        "linked": [LAPTOP, TABLET],
+        "photo_bytes": played.facts["photo"]["size"],
+        "group_members": 3,
+        "sent_over_network": over_network or None,
     }
 
 
@@ -415,10 +471,10 @@ def test_dir_keeps_stores_relay_and_envelopes_for_inspect(played: Played) -> Non
     names = {file.name for file in played.folder.iterdir()}
     assert {"budi-photo.png", "ana-photo.png", "ana-laptop-photo.png", "relay-files"} <= names
     assert not [name for name in names if ".part" in name or name.startswith("e2ecross-")]
-    assert {"ana.db", "budi.db", "toko-kopi.db", "relay.db", "letter-01.envelope"} <= names
+    assert {"ana.db", "budi.db", "toko-kopi.db", "relay.db", "message-01.envelope"} <= names
     assert {"ana-laptop.db", "budi-tablet.db"} <= names
     assert not [name for name in names if name.endswith(("-wal", "-journal"))]
-    ended = call("inspect", "--json", str(played.folder / "letter-01.envelope"))
+    ended = call("inspect", "--json", str(played.folder / "message-01.envelope"))
     assert json.loads(ended.out) == played.letter(1)["view"]
 
 
@@ -443,28 +499,23 @@ def test_plain_text_shows_all_of_it_in_ascii_at_80_columns(plain: str, played: P
     assert max(map(len, plain.splitlines())) <= 80
     assert "\x1b" not in plain
     for wanted in (
-        "THE RELAY SAW",
+        "THE BACK END SAW",
         "process",
-        "prekey message",
-        "signal message",
+        "opening message, 2,2",
         "is handed 7, 5 and 6",
-        "NO: Ana: AuthenticationFailed",
-        "NO: Toko Kopi: EnvelopeMismatch",
-        "NO: Ana: DuplicateMessage",
+        "NO: Ana's app refuses it",
+        "(AuthenticationFailed)",
+        "NO: Toko Kopi's app refuses it",
+        "(EnvelopeMismatch)",
+        "(DuplicateMessage)",
         "scan matches",
-        "ok 6 of 6 directions",
-        "ok 21 of 21 letters were read",
-        "ok 8 of 8 copies were read",
-        "NO: Ana: UnlistedDevice",
-        "NO: Ana: ContentRefused",
-        "AttachmentCorrupted",
-        "ok 2 of 2 copies of the photo",
-        "NO: messenger:somebody.1:",
-        "NO: Toko Kopi: UnknownSenderKey",
-        "ok 26 of 26 copies of group messages were read",
-        "ok 10 of 10 attacks were refused",
-        "ok 3 of 3 safety numbers",
-        "ok 0 of 28 texts are known to the relay",
+        "(UnlistedDevice)",
+        "NO: Ana's own app refuses to send it",
+        "(ContentRefused)",
+        "NO: Ana's laptop refuses them",
+        "(AttachmentCorrupted)",
+        "NO: messenger:somebody.1 cannot",
+        "(UnknownSenderKey)",
     ):
         assert wanted in " ".join(plain.split())
     flat = " ".join(re.sub(r"^.{41} \| ?", "", plain, flags=re.MULTILINE).split())
@@ -473,12 +524,12 @@ def test_plain_text_shows_all_of_it_in_ascii_at_80_columns(plain: str, played: P
         assert " ".join(text.split()) in flat
 
 
-@pytest.mark.parametrize("coloured", [False, True])
-def test_the_code_on_the_terminal_is_read_by_a_scanner(coloured: bool) -> None:
+@pytest.mark.parametrize("in_colour", [False, True])
+def test_the_code_on_the_terminal_is_read_by_a_scanner(in_colour: bool) -> None:
     """What the laptop shows is what the phone gets, so the demo would fail with another one."""
-    if coloured:
+    if in_colour:
         pytest.importorskip("rich")
-    ended = run("demo", *(() if coloured else ("--plain",)))
+    ended = run("demo", *(() if in_colour else ("--plain",)))
     assert (ended.returncode, ended.stderr) == (0, b"")
     text = read_qr_code(ended.stdout.decode())
     code = LinkCode.from_text(text)
@@ -492,9 +543,80 @@ def test_a_terminal_without_blocks_gets_the_code_as_text(plain: str) -> None:
     assert LinkCode.from_text(code.replace("\n", "")).app == "whatsapp"
 
 
+def test_it_begins_with_two_sentences_of_what_will_be_shown(plain: str, played: Played) -> None:
+    about: str = played.facts["about"]
+    assert len(re.findall(r"[.!?](?= |$)", about)) == 2
+    assert " ".join(plain.split("\n\n")[0].split("\n", 2)[2].split()) == about
+
+
+@pytest.mark.parametrize("output", ["plain", "coloured"])
+def test_it_ends_with_a_screen_that_stands_alone(
+    output: str, played: Played, request: pytest.FixtureRequest
+) -> None:
+    """On a terminal of 80 by 24, with a line for what the shell asks next."""
+    lines = without_colour(request.getfixturevalue(output)).splitlines()
+    (start,) = (at for at, line in enumerate(lines) if ". In short" in line)
+    screen = lines[start:]
+    assert len(screen) <= 23
+    assert max(map(len, screen)) <= 80
+    assert screen[-1].startswith("Done in ")
+    found = "\n".join(screen)
+    for wanted in (
+        *("Ana (WhatsApp)", "Budi (Instagram)", "Toko Kopi (Messenger)", "Ana's laptop"),
+        *("Budi's tablet", "photo", "group", "network", "HTTP", "safety numbers", "back end"),
+        *("who wrote to whom", "none of the", "all 6 directions", "quantum", "unchanged on both"),
+        "The back end attacked 10 times, each time in vain",
+    ):
+        assert wanted in found
+    titles = [at for at, line in enumerate(screen) if "attacked" in line]
+    attacks = screen[titles[0] + 1 : screen.index("", titles[0])]
+    assert len(attacks) == played.facts["summary"]["attacks_tried"] - 1  # two are in one line
+    for attack in attacks:
+        did, _, ended = attack.strip().partition("  ")
+        assert did
+        assert re.search("(refused|ignored|found out)", ended)
+
+
+def test_a_summary_of_what_went_wrong_does_not_say_all() -> None:
+    summary = Summary(
+        directions=6,
+        directions_working=3,
+        letters_sent=4,
+        letters_read=3,
+        copies_made=4,
+        copies_read=3,
+        group_letters=3,
+        group_copies_made=4,
+        group_copies_read=3,
+        post_quantum=3,
+        files_wanted=4,
+        files_right=3,
+        attacks_tried=4,
+        attacks_refused=3,
+        pairs=4,
+        pairs_equal=3,
+        texts_found=3,
+        attacks=(Foiled("replay", people.ANA, "duplicate_message"),),
+        linked=(people.LAPTOP,),
+        photo_bytes=700_000,
+        group_members=3,
+        sent_over_network=None,
+    )
+    said = str([*summary.tell()])
+    found = re.findall("3 of [0-9]+", said)
+    assert found == ["3 of 6", "3 of 4", "3 of 4", "3 of 4", "3 of 4", "3 of 8", "3 of 4", "3 of 4"]
+    assert "left out" in said
+    assert "found 3 of the 7 texts" in said
+
+
+def test_scenes_have_numbers(plain: str) -> None:
+    found = re.findall(r"^([0-9]+)\. .+\n=+$", plain, re.MULTILINE)
+    assert [int(number) for number in found] == [*range(1, len(SCENES) + 1)]
+
+
 def test_what_the_relay_saw_stands_beside_it_without_text(plain: str, played: Played) -> None:
     left = "\n".join(line.split(" | ")[0] for line in plain.splitlines() if " | " in line)
-    assert re.search(r"([0-9a-f]{2} ){12}\.\.\.", left)
+    assert re.search(r"encrypted: ([0-9a-f]{2} ){8}\.\.\.", left)
     words = {w for one in played.facts["messages"] for w in re.findall("[A-Za-z]{6,}", one["text"])}
     assert not [word for word in words - {"Budi"} if word in left]
 
@@ -507,9 +629,9 @@ def test_coloured_text_needs_80_columns_of_latin_1_and_leaves_nothing(tmp_path: 
     assert (ended.returncode, ended.stderr) == (0, b"")
     text = ended.stdout.decode("latin-1")
     assert "\x1b[" in text
-    bare = re.sub("\x1b\\[[0-9;]*m", "", text)
+    bare = without_colour(text)
     assert max(map(len, bare.splitlines())) <= 80
-    assert "ok 6 of 6 directions between the three apps work" in bare
+    assert "ok messages " in bare
     assert "très excité" in bare
 
 
@@ -519,5 +641,7 @@ def test_over_a_network_it_is_the_same(played: Played, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
     facts = json.loads(ended.stdout)
     assert facts["ok"] is True
+    assert facts["network"]["throughout"] is True
+    assert facts["summary"]["sent_over_network"] == len(facts["messages"])
     assert facts.keys() == played.facts.keys()
     assert len(facts["messages"]) == len(played.facts["messages"])
