@@ -16,20 +16,16 @@ The store is not sealed (`SQLiteStore(key=...)`), so that a reader of the demo c
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
 
 from e2ecross.address import Address
 from e2ecross.client.client import Client
-from e2ecross.demo.directions import App, Direction, choose_policy, follow, introduce
+from e2ecross.demo.directions import App, Direction, choose_policy, follow, introduce, reach
 from e2ecross.device.device import Device
 from e2ecross.errors import E2ECrossError, NoDevice
-from e2ecross.relay import Relay
 from e2ecross.stores import SQLiteStore
 from e2ecross.stores.base import Store
 from e2ecross.wire.device_list import PRIMARY
-
-if TYPE_CHECKING:
-    from e2ecross.service.http_backend import HTTPBackend
 
 __all__ = ["main"]
 
@@ -38,8 +34,9 @@ def main(arguments: list[str]) -> int:
     """Play one app until the director lets it go."""
     address, store_file, back_end, blob_folder = arguments
     try:
-        with SQLiteStore(store_file) as store, _reach(back_end, blob_folder) as relay:
-            app = App(Address.parse(address), store, relay, os.path.dirname(store_file))
+        with SQLiteStore(store_file) as store, ExitStack() as ways:
+            folder, relay = os.path.dirname(store_file), reach(ways, back_end, blob_folder)
+            app = App(Address.parse(address), store, ways, relay, folder)
             if app.own.device == PRIMARY:
                 device = _open_or_create(store, app.own)
                 app.found = Client(device, relay, spool_dir=app.folder)
@@ -53,14 +50,6 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _reach(back_end: str, blob_folder: str) -> "Relay | HTTPBackend":
-    if not back_end.startswith("http://"):
-        return Relay(back_end, blob_dir=blob_folder)
-    from e2ecross.service.http_backend import HTTPBackend
-
-    return HTTPBackend(back_end)
 
 
 def _open_or_create(store: Store, address: Address) -> Device:

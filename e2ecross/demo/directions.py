@@ -7,7 +7,7 @@ seconds later, when chance has it: the demo does without, so that all of its mai
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ from e2ecross.errors import (
     LocalError,
     LossyContent,
 )
+from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message import FailedMessage, Message
 from e2ecross.state.notice import Notice
@@ -37,7 +38,7 @@ from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import Content, Expiry, Media, Options, Text, UnsupportedContent
 from e2ecross.wire.group import GroupId
 
-__all__ = ["App", "Direction", "choose_policy", "follow", "introduce"]
+__all__ = ["App", "Direction", "choose_policy", "follow", "introduce", "reach"]
 
 Direction = dict[str, Any]
 _T = TypeVar("_T")
@@ -65,6 +66,7 @@ class App:
     Attributes:
         own: the address of the device.
         store: where the device is, or will be.
+        ways: closes what leads to the back end.
         relay: the back end.
         folder: where the device's files are.
         found: the device with its back end; None before it is linked.
@@ -75,6 +77,7 @@ class App:
 
     own: Address
     store: Store
+    ways: ExitStack
     relay: Backend
     folder: str
     found: Client | None = None
@@ -86,6 +89,21 @@ class App:
     def client(self) -> Client:
         """The device with its back end."""
         return _require(self.found)
+
+
+def reach(ways: ExitStack, back_end: str, blob_folder: str) -> Backend:
+    """Open the relay's file, or the way to its service.
+
+    Args:
+        ways: closes it.
+        back_end: the file, or the URL of the service.
+        blob_folder: where the relay keeps files beside its own; unless it is a service.
+    """
+    if not back_end.startswith("http://"):
+        return ways.enter_context(Relay(back_end, blob_dir=blob_folder))
+    from e2ecross.service.http_backend import HTTPBackend
+
+    return ways.enter_context(HTTPBackend(back_end))
 
 
 def choose_policy(app: str) -> Policy:
@@ -126,6 +144,13 @@ def introduce(app: App) -> Direction:
         "registration_id": device.registration_id,
         "identity_key": device.identity_key.hex(),
     }
+
+
+def _reconnect(app: App, direction: Direction) -> Direction:
+    app.ways.close()
+    app.relay = reach(app.ways, direction["back_end"], direction["blob_folder"])
+    app.found = Client(app.client.device, app.relay, spool_dir=app.folder)
+    return {"process_id": os.getpid()}
 
 
 def _send(app: App, direction: Direction) -> Direction:
@@ -371,6 +396,7 @@ def _group(app: App, direction: Direction) -> Group:
 
 
 _DIRECTIONS: Final[dict[str, Callable[[App, Direction], Direction]]] = {
+    "reconnect": _reconnect,
     "send": _send,
     "send_poll": _send_poll,
     "send_file": _send_file,

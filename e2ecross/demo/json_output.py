@@ -32,8 +32,8 @@ stdout is one document, printed at the end:
     group_attacks    {ghost: {address, signed_by, members, letter, copies_for_ghost, error, code},
                      badged, attack, hidden: {removed, hidden_from, withheld, letter, code, notices,
                      answer, copies_for_removed, told_removed}}
-    network          {url, throughout, service_process_id, process_ids, letters, copies}; url is
-                     null if it was left out, as what it needs is not installed
+    network          {url, throughout, service_process_id, letters, copies}; url is null if it was
+                     left out, as what it needs is not installed
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
     summary          {directions, directions_working, letters_sent, letters_read, copies_made,

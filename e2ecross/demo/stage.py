@@ -96,15 +96,26 @@ class Stage:
         """Start the apps of these people, all at once; return what each says first."""
         people = tuple(people)
         for person in people:
-            back_end = str(self.relay_file) if self._service is None else self._service.url
-            store, blobs = str(self.folder / person.file), str(self.blob_folder)
-            command = (*self._actor, person.address, store, back_end, blobs)
+            store = str(self.folder / person.file)
+            command = (*self._actor, person.address, store, self._back_end, str(self.blob_folder))
             self._apps[person] = _App(person, command, self._answer_seconds)
         return {person: self._apps[person].answer() for person in people}
 
+    @property
+    def _back_end(self) -> str:
+        return str(self.relay_file) if self._service is None else self._service.url
+
+    def reconnect(self, person: Person) -> None:
+        """Let an app leave its way to the back end, and take the one that there is now.
+
+        Raises:
+            DemoFailed: as of `ask`.
+        """
+        self.ask(person, "reconnect", back_end=self._back_end, blob_folder=str(self.blob_folder))
+
     @contextlib.contextmanager
     def serving(self) -> Iterator[DemoService]:
-        """Have the back end as a service: who enters meanwhile reaches it there.
+        """Have the back end as a service: who enters or reconnects meanwhile reaches it there.
 
         Raises:
             DemoFailed: it does not start.

@@ -519,18 +519,12 @@ def test_without_the_extras_its_scene_is_left_out(monkeypatch: pytest.MonkeyPatc
     assert "pip install 'e2ecross[demo]'" in ended.out.split("left out", 1)[1]
 
 
-def test_an_app_that_has_not_been_away_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_that_does_not_find_the_service_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     require_extras()
-    leave = Stage.leave
-
-    def tell_another(self: Stage, person: Person) -> int:
-        leave(self, person)
-        return 0
-
-    monkeypatch.setattr(Stage, "leave", tell_another)
-    monkeypatch.setattr("e2ecross.demo.scenes.network.take", lambda *_: 0)
+    elsewhere = "answer(app, {**direction, 'back_end': 'http://127.0.0.1:9'})"
+    _lie(monkeypatch, "reconnect", elsewhere)
     _play_only(monkeypatch, "registration", "linking", "network")
-    assert "the apps have not been away" in _fail().err
+    assert "the app of Ana could not send: " in _fail().err
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
