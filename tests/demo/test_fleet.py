@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from e2ecross.demo.fleet import postgres
-from e2ecross.demo.fleet.facts import Customer, FleetFacts, Killed, Worker, wrong_with
+from e2ecross.demo.fleet.facts import ABOUT, Customer, FleetFacts, Killed, Worker, wrong_with
 from e2ecross.demo.fleet.postgres import DemoPostgres, find_programs
 from e2ecross.demo.fleet.run import _is_over
 from e2ecross.demo.people import DemoFailed
@@ -86,14 +87,26 @@ def test_it_is_told_in_words(folder: Path) -> None:
     ended = play(folder, "--plain")
     assert (ended.returncode, ended.stderr) == (0, b"")
     told = " ".join(ended.stdout.decode().split())
+    assert told.startswith(
+        f"One shop, three workers, and one of them is killed {50 * '='} {ABOUT} "
+    )
+    assert len(re.findall(r"[.!?](?= |$)", ABOUT)) == 2
+    lines = ended.stdout.decode().splitlines()
+    screen = lines[lines.index("3. In short: a worker was killed, and no customer noticed") :]
+    assert len(screen) <= 23
+    assert max(map(len, lines)) <= 80
+    flat = " ".join(" ".join(screen).split())
     for words in (
-        "96 messages sent and answered",
-        "none lost",
-        "none doubled",
-        "none out of order",
+        "3 processes answered for one shop",
+        "customers 6, on WhatsApp, Instagram and Messenger",
+        "messages 96 sent, 96 answers",
+        "killed 1 of 3 workers",
+        "lost none",
+        "doubled none",
+        "out of order none",
+        "left over none",
     ):
-        assert words in told
-    assert "killed" in told
+        assert words in flat
 
 
 def test_it_ends_when_what_the_dead_worker_had_in_hand_is_confirmed() -> None:
@@ -252,4 +265,4 @@ def test_what_is_wrong_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
         ended = call("demo", "--fleet", "--plain", *options)
         assert ended.code == 1
         assert "1 answers to whatsapp:ana.1 lost" in ended.err
-        assert "none lost" not in ended.out
+        assert "In short" not in ended.out

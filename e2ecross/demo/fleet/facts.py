@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.cli.doctor_finding import count
-from e2ecross.demo.blocks import Block, Grid, Heading, Ledger, Paragraph
+from e2ecross.demo.blocks import Block, Grid, Heading, Ledger, Paragraph, listed
 from e2ecross.demo.fleet.clock import SPEED
+from e2ecross.demo.people import PEOPLE
 
 __all__ = [
     "ABOUT",
@@ -32,6 +33,8 @@ ABOUT: Final = (
     "customer notices: no answer is lost, none comes twice, none out of order."
 )
 """What will be shown, in two sentences."""
+
+_APPS: Final = {person.user.partition(":")[0]: person.app for person in PEOPLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,9 @@ def tell(facts: FleetFacts) -> Iterator[Block]:
         f"Process {killed.process_id} was killed when it had taken "
         f"{count(killed.in_hand, 'message')}, answered {killed.answered} of them, and confirmed "
         f"none. What it had taken was kept for it for a minute (of a clock that runs {SPEED} times "
-        f"as fast here), and then handed to the others: {killed.taken_over}. What had its answer "
-        f"already got no second one, for an answer's id is made of that of the message."
+        f"as fast here); then the others were handed {killed.taken_over} of these {killed.in_hand}. "
+        f"What had its answer already got no second one, for an answer's id is made of that of "
+        f"the message."
     )
     yield Heading("2. What the customers saw")
     yield Grid(
@@ -169,14 +173,14 @@ def tell(facts: FleetFacts) -> Iterator[Block]:
 def summarise(facts: FleetFacts) -> Iterator[Block]:
     """All of it on one screen."""
     customers, killed = facts.customers, facts.killed
-    apps = ", ".join(dict.fromkeys(each.address.partition(":")[0] for each in customers))
+    apps = dict.fromkeys(_APPS[each.address.partition(":")[0]] for each in customers)
     sent, answers = sum(each.sent for each in customers), sum(each.answers for each in customers)
     yield Heading("3. In short: a worker was killed, and no customer noticed")
     yield Ledger(
         f"{len(facts.workers)} processes answered for one shop, end to end encrypted, over one "
         f"PostgreSQL database:",
         (
-            ("customers", f"{len(customers)}, with {apps}"),
+            ("customers", f"{len(customers)}, on {listed(apps)}"),
             ("messages", f"{sent} sent, {answers} answers"),
             (
                 "killed",

@@ -28,7 +28,7 @@ _TRIED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "ghost": (("added a device of its own to Budi's", "{name}'s app ignored and refused it"),),
     "ghost_member": (("added a stranger to the group", "{name}'s app ignored it"),),
     "badged": (("wrote another sender on a group message", "{name}'s app refused it"),),
-    "hidden_removal": (("hid that a member of it was removed", "{name}'s apps found out"),),
+    "hidden_removal": (("hid that a group member was removed", "{name}'s apps found out"),),
 }
 """Of each attack what the back end did, and how it ended."""
 

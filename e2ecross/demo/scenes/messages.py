@@ -73,9 +73,9 @@ class Registration:
         yield Paragraph(
             f"Each app is a process of its own, with a file of its own for its secrets. All that "
             f"they share is the back end. Each makes its keys and publishes the public halves, so "
-            f"that others can write to it even while it is away; of the one-time keys each is for "
-            f"one conversation to begin with. {first.person.address} means: {first.person.app}, "
-            f"account {first.person.name}, device {first.person.device}."
+            f"that others can write to it even while it is away; a one-time key begins one "
+            f"conversation. {first.person.address} means: {first.person.app}, account "
+            f"{first.person.name}, device {first.person.device}."
         )
         yield Grid(
             ("device", "process", "its file", "public key", "one-time keys"),
