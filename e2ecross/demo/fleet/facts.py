@@ -156,9 +156,9 @@ def tell(facts: FleetFacts) -> Iterator[Block]:
         f"Process {killed.process_id} was killed when it had taken "
         f"{count(killed.in_hand, 'message')}, answered {killed.answered} of them, and confirmed "
         f"none. What it had taken was kept for it for a minute (of a clock that runs {SPEED} times "
-        f"as fast here); then the others were handed {killed.taken_over} of these {killed.in_hand}. "
-        f"What had its answer already got no second one, for an answer's id is made of that of "
-        f"the message."
+        f"as fast here); then the others were handed {killed.taken_over} of those messages. What "
+        f"had its answer already got no second one, for an answer's id is made of that of the "
+        f"message."
     )
     yield Heading("2. What the customers saw")
     yield Grid(
