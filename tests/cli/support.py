@@ -38,7 +38,7 @@ def run(
         [sys.executable, "-m", "e2ecross", *arguments],
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=120,  # several times what the longest, the demo, takes beside much else
         check=False,
         env={**inherited, "COLUMNS": "80", **(environment or {})},
     )

@@ -91,7 +91,7 @@ def test_an_output_that_is_full_is_told_where_little_is_said(
 
 
 def test_what_an_output_cannot_show_is_replaced() -> None:
-    """By what the command has set up: the whole demo is played so in `test_demo.py`."""
+    """By what the command has set up: the whole demo is played so in `tests/demo`."""
     program = "from e2ecross.cli.command import main; main([]); print('\u2713')"
     ended = subprocess.run(
         [sys.executable, "-c", program],
