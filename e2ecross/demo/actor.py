@@ -20,7 +20,8 @@ from contextlib import ExitStack
 
 from e2ecross.address import Address
 from e2ecross.client.client import Client
-from e2ecross.demo.directions import App, Direction, choose_policy, follow, introduce, reach
+from e2ecross.demo.app import App, Direction, choose_policy, reach
+from e2ecross.demo.directions import follow, introduce
 from e2ecross.device.device import Device
 from e2ecross.errors import E2ECrossError, NoDevice
 from e2ecross.stores import SQLiteStore

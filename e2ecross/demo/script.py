@@ -12,12 +12,13 @@ from e2ecross.demo.blocks import Scene
 from e2ecross.demo.director import Director
 from e2ecross.demo.people import ANA, BUDI, COMPANIONS, PEOPLE, TOKO
 from e2ecross.demo.scenes.attacks import flipped_bit, readdressed, replay, sender_rewritten
-from e2ecross.demo.scenes.content import apps_differ, photo
+from e2ecross.demo.scenes.content import apps_differ
 from e2ecross.demo.scenes.devices import four_devices, ghost, link_devices
 from e2ecross.demo.scenes.end import relay_notes, summarise
 from e2ecross.demo.scenes.groups import group, group_attacks
 from e2ecross.demo.scenes.messages import first_contact, offline, register, safety_numbers
 from e2ecross.demo.scenes.network import network
+from e2ecross.demo.scenes.photo import photo
 
 __all__ = ["ABOUT", "SCENES", "TITLE"]
 
