@@ -567,7 +567,13 @@ def test_it_ends_with_a_screen_that_stands_alone(
     for wanted in (
         *("Ana (WhatsApp)", "Budi (Instagram)", "Toko Kopi (Messenger)", "Ana's laptop"),
         *("Budi's tablet", "photo", "group", "network", "HTTP", "safety numbers", "back end"),
-        *("who wrote to whom", "none of the", "all 6 directions", "quantum", "unchanged on both"),
+        *(
+            "who wrote to whom",
+            "none of the",
+            "all 6 directions",
+            "unchanged on both",
+            "no messages",
+        ),
         "The back end attacked 10 times, each time in vain",
     ):
         assert wanted in found
@@ -607,8 +613,9 @@ def test_a_summary_of_what_went_wrong_does_not_say_all() -> None:
     )
     said = str([*summary.tell()])
     found = re.findall("3 of [0-9]+", said)
-    assert found == ["3 of 6", "3 of 4", "3 of 4", "3 of 4", "3 of 4", "3 of 8", "3 of 4", "3 of 4"]
-    assert "left out" in said
+    assert found == ["3 of 6", "3 of 4", "3 of 4", "3 of 4", "3 of 4", "3 of 4", "3 of 4"]
+    assert "quantum computers can open 5 messages" in said
+    assert "left out; what it needs:  pip install 'e2ecross[demo]'" in said
     assert "found 3 of the 7 texts" in said
 
 

@@ -83,7 +83,7 @@ class RelayNotes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """everything counted once more.
+    """Everything counted once more.
 
     Attributes:
         directions: how many directions there are between the three apps.
@@ -155,8 +155,7 @@ class Summary:
         devices = listed(device.name for device in self.linked)
         copies = _all(self.copies_read, self.copies_made, f"all {self.copies_made}")
         in_group = _all(self.group_copies_read, self.group_copies_made, "all")
-        made = self.letters_sent + self.copies_made
-        quantum = _all(self.post_quantum, made, "")
+        unread = self.letters_sent + self.copies_made - self.post_quantum or "no"
         equal = _all(self.pairs_equal, self.pairs, f"all {self.pairs}")
         texts = self.letters_sent + self.group_letters
         return (
@@ -176,10 +175,10 @@ class Summary:
                 f"{self.group_members} people on three apps, {self.group_letters} messages, each "
                 f"encrypted once; {in_group} read",
             ),
-            ("network", _over_network(self.sent_over_network)),
+            ("network", self._over_network()),
             (
                 "keys",
-                f"quantum-resistant{quantum}; {equal} safety numbers equal: nobody in between",
+                f"{equal} safety numbers agree; quantum computers can open {unread} messages",
             ),
             (
                 "back end",
@@ -188,15 +187,16 @@ class Summary:
             ),
         )
 
+    def _over_network(self) -> str:
+        sent = self.sent_over_network
+        if sent is None:
+            return "left out; what it needs:  pip install 'e2ecross[demo]'"
+        how_many = "all" if sent == self.letters_sent else sent
+        return f"{how_many} of the messages went over HTTP, with the back end as a service"
+
 
 def _all(done: int, wanted: int, all_of_them: str) -> str:
     return all_of_them if done == wanted else f"{done} of {wanted}"
-
-
-def _over_network(sent: int | None) -> str:
-    if sent is None:
-        return "left out: part of it is not installed;  pip install 'e2ecross[demo]'"
-    return f"{sent} of the messages went over HTTP, with the back end as a service"
 
 
 def relay_notes(director: Director) -> RelayNotes:
