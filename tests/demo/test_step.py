@@ -196,3 +196,9 @@ def test_json_does_not_wait(terminal: Terminal, monkeypatch: pytest.MonkeyPatch)
         ended = call("demo", "--step", "--json")
     assert (ended.code, ended.out) == (2, "")
     assert "leave one of them out" in ended.err
+
+
+def test_the_page_has_no_steps() -> None:
+    ended = call("demo", "--step", "--web")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--web has no --json, no --dir and no --step" in ended.err
