@@ -155,7 +155,7 @@ class Summary:
         devices = listed(device.name for device in self.linked)
         copies = _all(self.copies_read, self.copies_made, f"all {self.copies_made}")
         in_group = _all(self.group_copies_read, self.group_copies_made, "all")
-        unread = self.letters_sent + self.copies_made - self.post_quantum or "no"
+        pairwise = _all(self.post_quantum, self.letters_sent + self.copies_made, "all")
         equal = _all(self.pairs_equal, self.pairs, f"all {self.pairs}")
         texts = self.letters_sent + self.group_letters
         return (
@@ -178,7 +178,7 @@ class Summary:
             ("network", self._over_network()),
             (
                 "keys",
-                f"{equal} safety numbers agree; quantum computers can open {unread} messages",
+                f"{equal} safety numbers agree; {pairwise} messages have post-quantum keys",
             ),
             (
                 "back end",
