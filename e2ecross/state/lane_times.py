@@ -98,7 +98,9 @@ def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> li
     for lane in list_lanes(tx):
         try:
             record = read_lane(tx, lane)
-            if record is None and rebuild_lane(tx, lane):  # something stands there all the same
+            if record is None:  # its row is lost
+                if not rebuild_lane(tx, lane):
+                    continue  # and with it all that waited there
                 record = read_lane(tx, lane)
         except RecordCorrupted:  # which is mended when it is sent from
             record = None

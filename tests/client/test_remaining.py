@@ -7,8 +7,11 @@ import pytest
 
 from e2ecross import Client, Text
 from e2ecross.address import Address
+from e2ecross.client.incoming import forget_what_is_gone
 from e2ecross.client.remaining import ask_for
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Waiting
+from tests.client.conversation import read
 from tests.support.devices import ANA, BUDI, BackendSimulator, make_client
 
 
@@ -80,3 +83,17 @@ def test_of_what_would_take_too_many_calls_nothing_is_said(backend: Cutting, ana
     data, backend.size = box[0][1], 1
     box[:] = [(number, data) for number in range(1, 101)]
     assert ask(ana, range(1, 101)) == ([*range(1, 17)], [])
+
+
+def test_no_number_is_forgotten_that_may_stand_behind_a_page_that_was_cut(backend: Cutting) -> None:
+    """It is cut where it has 4 MiB."""
+    ana, budi = make_client(ANA, backend, MemoryStore(0)), make_client(BUDI, backend)
+    for text in ("one", "two", "three"):
+        budi.send(ANA, Text(text))
+    backend.fail("acknowledge")
+    assert read(ana) == ["one", "two", "three"]
+    backend.size = 1
+    again = Client(ana.device, backend)
+    forget_what_is_gone(again._way())
+    assert read(again) == []
+    assert backend.mailbox(ANA) == []

@@ -29,6 +29,7 @@ from e2ecross.state.outbox import (
     remove_waiting,
 )
 from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -205,6 +206,24 @@ def test_lanes_are_freed_as_far_as_they_are_there(store: MemoryStore, context: C
         assert is_sweep_due(tx, NOW_MS)
         assert set(claim_lanes(context, tx, NOW_MS, 50)) == {MESSAGES, other}
         assert read_stripe(tx).outbox_due_ms == NOW_MS  # the damaged one is due at any time
+
+
+def test_a_lane_whose_row_is_lost_is_written_anew_with_what_is_left_there(
+    store: MemoryStore, context: Context
+) -> None:
+    with store.transaction(STRIPE) as tx:
+        for number in (1, 2, 3):
+            leave(tx, number)
+        for row in (b"", number_row(1)):
+            assert tx.delete(Table.OUTBOX, MESSAGES.partition, row)
+        assert claim_lanes(context, tx, NOW_MS + LEFT_ALONE_MS, 50) == [MESSAGES]
+        assert [each.number for each in list_lane(tx, MESSAGES)] == [2, 3]
+        for number in (2, 3):
+            tx.delete(Table.OUTBOX, MESSAGES.partition, number_row(number))
+        tx.delete(Table.OUTBOX, MESSAGES.partition, b"")
+        assert tx.partitions(Table.OUTBOX)  # the ids are left
+        assert claim_lanes(context, tx, NOW_MS + LEFT_ALONE_MS, 50) == []
+        assert not is_sweep_due(tx, NOW_MS + 2 * LEFT_ALONE_MS)
 
 
 @pytest.mark.parametrize("partition", [b"", b"\x09" + MESSAGES.partition[1:], b"\x01no address"])
