@@ -572,7 +572,7 @@ def test_it_ends_with_a_screen_that_stands_alone(
             "none of the",
             "all 6 directions",
             "unchanged on both",
-            "no messages",
+            "all messages have post-quantum keys",
         ),
         "The back end attacked 10 times, each time in vain",
     ):
