@@ -36,11 +36,11 @@ from e2ecross.errors import (
     StoreMoved,
 )
 from e2ecross.state.inbox import InboxItem, receipt_of
-from e2ecross.state.inbox_holds import stripe_in
+from e2ecross.state.inbox_holds import hash_envelope, stripe_in
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Waiting
 
-__all__ = ["HeldArrival", "acknowledge"]
+__all__ = ["HeldArrival", "acknowledge", "tell"]
 
 _MAX_LIMIT: Final = 1_000
 _MAX_LEFT: Final = 1_000
@@ -49,6 +49,8 @@ _MAX_FAILED: Final = 4
 """Stripes that the store has trouble with; each may take seconds, so no more are tried."""
 _MAX_DAMAGED: Final = 100
 """Senders whose records are damaged; beyond that the store is, and no more is tried."""
+_MAX_UNSURE: Final = 1_000
+"""Envelopes of which the back end is asked at once whether it still has them."""
 _STOPS: Final = (RestoredStore, StoreCorrupted, StoreMoved)
 
 
@@ -60,6 +62,36 @@ def acknowledge(link: Link, numbers: Sequence[int]) -> None:
     """
     if numbers:
         link.backend.acknowledge(link.context.address, link.token, numbers)
+
+
+def tell(link: Link, acknowledging: Acknowledging, ignored: Sequence[int] = ()) -> None:
+    """Tell the back end what is done with, as far as it has not heard of it.
+
+    Args:
+        link: to it.
+        acknowledging: what it has to hear of. What it has not shown lately it is asked for before.
+        ignored: numbers of what is of no use.
+
+    Raises:
+        BackendError: it cannot be reached; the next call tells it.
+    """
+    _ask_for_unsure(link, acknowledging)
+    with acknowledging.telling() as numbers:
+        acknowledge(link, [*numbers, *ignored])
+
+
+def _ask_for_unsure(link: Link, acknowledging: Acknowledging) -> None:
+    unsure = acknowledging.unsure(_MAX_UNSURE)
+    while unsure:
+        after = max(unsure[0].number - 1, 0)
+        page = link.backend.fetch(link.context.address, link.token, len(unsure), after)
+        there = {each.number: hash_envelope(each.envelope) for each in page}
+        last = max(there, default=unsure[-1].number)
+        for each in unsure:
+            if each.number <= last:
+                is_there = there.get(each.number) == each.envelope_hash
+                acknowledging.note_answer(each, is_there=is_there)
+        unsure = [each for each in unsure if each.number > last]
 
 
 class HeldArrival:
@@ -170,8 +202,7 @@ class HeldArrival:
             BackendError: it cannot be reached; the next call tells it.
         """
         ignored, self._ignored = self._ignored, []  # if they are not told, they come again
-        with self._acknowledging.telling() as numbers:
-            acknowledge(self.link, [*numbers, *ignored])
+        tell(self.link, self._acknowledging, ignored)
 
     def _is_over(self) -> bool:
         return (
@@ -260,6 +291,8 @@ class HeldArrival:
         """Note what has become of the first envelopes of some."""
         self.stripes.add(stripe)
         self.items += taken.items
+        shown = [*taken.shown, *(receipt_of(item).number for item in taken.items)]
+        self._acknowledging.note_shown(shown, self.link.context.clock())
         self._acknowledging.note_due(stripe, taken.settled)
         self._busy |= taken.busy
         self._left += taken.left

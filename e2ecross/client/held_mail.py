@@ -6,15 +6,16 @@ Rules:
   worker has left behind is looked for every 30 seconds, a fifth more or less.
 - Confirming tells the back end first: so an account's next message goes to another worker only
   after its last one was handled. Where it cannot be told, the next `receive` does.
-- Where a crash has left the row of an envelope, the back end is told only after it has shown that
-  the number still is that of the same one.
+- Of what it has shown more than a minute ago, and of rows that a crash has left, the back end is
+  told only after it has shown that the number still is that of the same envelope.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from e2ecross.arguments import require_list
-from e2ecross.client.held_incoming import HeldArrival, acknowledge
+from e2ecross.client.held_incoming import HeldArrival, acknowledge, tell
 from e2ecross.client.link import Link
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.batch import Progress
@@ -23,7 +24,6 @@ from e2ecross.device.held_items import (
     confirm_in_stripe,
     find_free,
     hold_in_stripe,
-    numbers_of,
     stripes_to_look_into,
 )
 from e2ecross.device.holder import Holder
@@ -37,15 +37,12 @@ from e2ecross.errors import (
     StoreMoved,
 )
 from e2ecross.state.context import Context
-from e2ecross.state.inbox import InboxItem
-from e2ecross.state.inbox_holds import hash_envelope
+from e2ecross.state.inbox import InboxItem, receipt_of
 
 __all__ = ["HeldMail"]
 
 _MAX_FAILED: Final = 4
 """Stripes that the store has trouble with; each may take seconds, so no more are tried."""
-_MAX_UNHEARD: Final = 100
-"""Envelopes of which the back end is asked, one by one, with one look."""
 _MAX_TOLD: Final = 1_000
 """Damaged items of which the app was told: once, unless there are more."""
 
@@ -94,7 +91,7 @@ class HeldMail:
         if not self._pace.is_due(self._context):
             return
         self._pace.note(self._context)
-        failed, unheard = 0, dict[int, tuple[int, bytes]]()
+        failed = 0
         for stripe in stripes_to_look_into(self._context):
             if arrival.room <= 0 or failed >= _MAX_FAILED:
                 break
@@ -107,30 +104,29 @@ class HeldMail:
                 failed += 1
                 continue
             arrival.items += found.items
-            unheard.update({number: (stripe, of) for number, of in found.unheard.items()})
+            self._acknowledging.note_unsure(stripe, found.unheard)
             for number, damage in found.damaged.items():
                 if (stripe, number) not in self._told and len(self._told) < _MAX_TOLD:
                     self._told[stripe, number] = None
                     errors.append(damage)
         if arrival.room <= 0:
             self._pace.forget()  # the next call goes on
-        for number in sorted(unheard)[:_MAX_UNHEARD]:
-            self._settle(arrival.link, number, *unheard[number])
         arrival.tell()
 
     def confirm(self, link: Link, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` has returned; see `Client.confirm`."""
         stripes = by_stripe(self._context, require_list("items", items))
-        numbers = [number for each in stripes.values() for number in numbers_of(each)]
-        is_acknowledged = True
-        try:
-            acknowledge(link, numbers)
-        except BackendError:  # the rows of the envelopes stay
-            is_acknowledged = False
+        receipts = [receipt_of(item) for each in stripes.values() for item in each]
+        shown = self._acknowledging.take_shown(receipts, self._context.clock())
+        acknowledged = frozenset[int]()
+        with suppress(BackendError):  # the rows of the envelopes stay
+            acknowledge(link, shown)
+            acknowledged = frozenset(shown)
         for stripe, each in stripes.items():
-            confirm_in_stripe(
-                *(self._context, self._acknowledging, stripe, each), is_acknowledged=is_acknowledged
-            )
+            confirm_in_stripe(self._context, self._acknowledging, stripe, each, acknowledged)
+        if len(acknowledged) == len(shown):  # it can be reached
+            with suppress(BackendError):
+                tell(link, self._acknowledging)
 
     def hold(self, link: Link, items: Iterable[InboxItem]) -> None:
         """Hold items for another minute; see `Client.hold`."""
@@ -140,13 +136,3 @@ class HeldMail:
         if stripes:
             for hold in self._holder.all():
                 link.backend.fetch(self._context.address, link.token, 0, 0, hold=hold)
-
-    def _settle(self, link: Link, number: int, stripe: int, envelope_hash: bytes) -> None:
-        """Ask the back end whether it still has an envelope that gives no item any more."""
-        waiting = link.backend.fetch(self._context.address, link.token, 1, number - 1)
-        is_there = any(
-            each.number == number and hash_envelope(each.envelope) == envelope_hash
-            for each in waiting
-        )
-        note = self._acknowledging.note_due if is_there else self._acknowledging.note_heard
-        note(stripe, [number])

@@ -27,6 +27,7 @@ from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import ITEMS, InboxItem, may_have_arrived
 from e2ecross.state.inbox_holds import (
     find_arrival,
+    hash_envelope,
     hold_item,
     is_held,
     new_hold,
@@ -49,14 +50,17 @@ class Taken:
     Attributes:
         done: how many were gone through, from the first on.
         items: for the app, each held for this worker; with them what else the transaction has put.
-        settled: numbers at the back end of what gives no item, or none any more.
+        shown: numbers of items (`Receipt.number`) that were handed over before their envelopes came.
+        settled: what gives no item, or none any more: hashes of the envelopes (32 bytes), by
+            their numbers at the back end.
         busy: senders of whom another worker has something.
         left: how many were left to them.
     """
 
     done: int = 0
     items: list[InboxItem] = field(default_factory=list)
-    settled: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    settled: dict[int, bytes] = field(default_factory=dict)
     busy: set[UserId] = field(default_factory=set)
     left: int = 0
 
@@ -191,10 +195,12 @@ class HeldIntake:
         """Hand over what an envelope gave before, if nobody has it."""
         record, now_ms = ITEMS.get(tx, item) if item else None, self.context.clock()
         if record is None:
-            taken.settled.append(arrived.number)
+            taken.settled[arrived.number] = hash_envelope(arrived.data)
         elif not is_held(decode_inbox_hold(record), now_ms):
             taken.items.append(hold_item(self.context, tx, self.stripe, item, record, now_ms))
-        elif number_in(self.stripe, item) not in self.handed:
+        elif number_in(self.stripe, item) in self.handed:
+            taken.shown.append(number_in(self.stripe, item))
+        else:
             taken.left += 1
             if arrived.sender is not None:
                 taken.busy.add(arrived.sender.user_id)
@@ -204,5 +210,5 @@ def _note(item: int, arrived: Arrived, taken: Taken) -> list[int]:
     """Note that an envelope has given an item, or none: 0."""
     if item:
         return [item]
-    taken.settled.append(arrived.number)
+    taken.settled[arrived.number] = hash_envelope(arrived.data)
     return []

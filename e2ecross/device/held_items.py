@@ -9,7 +9,7 @@ Rules:
   nothing at a back end that was put back to a backup.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -55,7 +55,6 @@ __all__ = [
     "confirm_in_stripe",
     "find_free",
     "hold_in_stripe",
-    "numbers_of",
     "stripes_to_look_into",
 ]
 
@@ -102,18 +101,12 @@ def by_stripe(context: Context, items: Iterable[InboxItem]) -> dict[int, list[In
     return dict(sorted(found.items()))
 
 
-def numbers_of(items: Iterable[InboxItem]) -> list[int]:
-    """Return the numbers of the envelopes that are acknowledged when items are confirmed."""
-    return [number for item in items if (number := receipt_of(item).backend_number)]
-
-
 def confirm_in_stripe(
     context: Context,
     acknowledging: Acknowledging,
     stripe: int,
     items: Sequence[InboxItem],
-    *,
-    is_acknowledged: bool,
+    acknowledged: Collection[int],
 ) -> None:
     """Forget items of a stripe, because the app has them; all or none.
 
@@ -122,7 +115,7 @@ def confirm_in_stripe(
         acknowledging: what the back end has heard of is forgotten in the same commit.
         stripe: of all of them.
         items: as they were handed over.
-        is_acknowledged: the back end has heard of them; else the next `receive` tells it.
+        acknowledged: numbers of which the back end has just heard; of others it is to be told.
 
     Raises:
         InvalidArgument: one was not handed over.
@@ -138,13 +131,12 @@ def confirm_in_stripe(
     }
     with acknowledging.going(stripe) as forget, stripe_transaction(context, stripe) as tx:
         forget(tx)
-        confirm_held(tx, places, is_acknowledged=is_acknowledged)
+        unheard = confirm_held(tx, places, acknowledged)
         forget_marks(tx, [_in_stripe(context, message) for message in to_erase(items)])
         for user in hosted:
             if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
                 note_hosting_seen(peer_view(context, tx, user), user)
-    if not is_acknowledged:
-        acknowledging.note_due(stripe, numbers_of(items))
+    acknowledging.note_unsure(stripe, unheard)
 
 
 def hold_in_stripe(context: Context, stripe: int, items: Iterable[InboxItem]) -> None:

@@ -11,7 +11,7 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -126,25 +126,35 @@ def place_of(context: Context, receipt: Receipt) -> tuple[int, int]:
 
 
 def confirm_held(
-    tx: Transaction, items: Iterable[tuple[int, int]], *, is_acknowledged: bool
-) -> None:
+    tx: Transaction, items: Iterable[tuple[int, int]], acknowledged: Collection[int]
+) -> dict[int, bytes]:
     """Forget items, because the app has them.
 
     Args:
         tx: in their stripe.
         items: for each its number there, and that of its envelope at the back end, or 0.
-        is_acknowledged: the back end has heard of it, so that the envelopes are forgotten, too.
+        acknowledged: numbers of which the back end has heard: these envelopes are forgotten, too.
+
+    Returns:
+        Hashes (32 bytes) of the envelopes of which it has not; by number.
 
     Raises:
         InvalidArgument: one was never in this inbox. Roll the transaction back.
     """
+    unheard: dict[int, bytes] = {}
     for number, backend_number in items:
         if not ITEMS.was_given(tx, number):
             raise InvalidArgument(NOT_OF_THIS_INBOX)
         ITEMS.remove(tx, number)
         # A back end that was put back to a backup has given the number to another envelope since.
-        if is_acknowledged and backend_number and _names(tx, backend_number, number):
+        envelope_hash = _hash_of(tx, backend_number, number) if backend_number else None
+        if envelope_hash is None:
+            continue
+        if backend_number in acknowledged:
             tx.delete(Table.INBOX, ARRIVED, number_row(backend_number))
+        else:
+            unheard[backend_number] = envelope_hash
+    return unheard
 
 
 def hash_envelope(envelope: bytes) -> bytes:
@@ -181,13 +191,14 @@ def list_arrived(tx: Transaction, limit: int) -> Iterator[tuple[int, ArrivalReco
                 yield int.from_bytes(row), record
 
 
-def _names(tx: Transaction, backend_number: int, item_number: int) -> bool:
-    """Whether the row of an envelope names an item; one that is damaged names any."""
+def _hash_of(tx: Transaction, backend_number: int, item_number: int) -> bytes | None:
+    """The hash of an envelope whose row names an item; empty: it is damaged, and may name any."""
     try:
         data = tx.get(Table.INBOX, ARRIVED, number_row(backend_number))
-        return data is not None and decode_arrival(data).item_number == item_number
+        record = None if data is None else decode_arrival(data)
     except RecordCorrupted:
-        return True
+        return b""
+    return record.envelope_hash if record and record.item_number == item_number else None
 
 
 def _receipt(context: Context, stripe: int, number: int, hold: InboxHold) -> Receipt:

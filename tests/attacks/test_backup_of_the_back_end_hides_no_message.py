@@ -10,17 +10,18 @@ from collections.abc import Callable
 import pytest
 
 from e2ecross.errors import BackendError
+from e2ecross.stores import MemoryStore
 from tests.attacks.hostile_backend import HostileBackend, Party, party
 from tests.attacks.support import ANA, BUDI
 
 Scene = tuple[HostileBackend, Party, Party]
 
 
-@pytest.fixture
-def scene() -> Scene:
+@pytest.fixture(params=[0, 64], ids=["no stripes", "stripes"])
+def scene(request: pytest.FixtureRequest) -> Scene:
     """They have talked, and two messages were read and confirmed."""
     backend = HostileBackend()
-    ana, budi = party(ANA, backend), party(BUDI, backend)
+    ana, budi = party(ANA, backend), party(BUDI, backend, MemoryStore(request.param))
     for text in ("one", "two"):
         ana.send(budi, text)
     assert budi.receive() == ["one", "two"]
@@ -31,6 +32,7 @@ def put_back(backend: HostileBackend) -> None:
     """Let the mailboxes be as they were before anything came: empty, and numbers from 1 on."""
     for account in backend._accounts.values():
         account.mailbox.clear()
+    backend.holds.clear()
     backend._next_number = 1
 
 
@@ -107,3 +109,23 @@ def test_another_envelope_in_the_moment_of_the_acknowledgement(scene: Scene) -> 
     ana.send(budi, "four")
     assert budi.receive() == ["four"]
     assert backend.waiting(BUDI) == []
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["a minute later", "by another process"])
+def test_another_envelope_under_the_number_of_what_the_app_still_handles(
+    scene: Scene, restart: bool
+) -> None:
+    """It confirms after the back end was put back, and before anything new was fetched."""
+    backend, ana, budi = scene
+    ana.send(budi, "three")
+    items = budi.client.receive()
+    assert len(items) == 1
+    put_back(backend)
+    backend._next_number = 3
+    ana.send(budi, "four")
+    if restart:
+        budi.restart()
+    else:
+        budi.person.clock.now_ms += 60_000
+    budi.client.confirm(items)
+    assert budi.receive() == ["four"]

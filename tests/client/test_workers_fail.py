@@ -251,6 +251,25 @@ def test_another_worker_acknowledges_what_was_confirmed_while_the_back_end_was_a
     assert (lied_to.waiting(), lied_to.rows()) == (0, 0)
 
 
+def test_what_could_not_be_told_is_asked_for_page_by_page(lied_to: Fleet) -> None:
+    """What others have stands in between."""
+    one, two = lied_to.worker(), lied_to.worker()
+    lied_to.say(BUDI, "a")
+    items = one.receive()
+    lied_to.say(TOKO, "x")
+    others = two.receive()
+    lied_to.say(BUDI, "b")
+    items += one.receive()
+    assert shown([*items, *others]) == ["a", "b", "x"]
+    lied_to.backend.fail("acknowledge")
+    one.confirm(items)
+    assert lied_to.waiting() == 3
+    assert read(one) == []
+    assert lied_to.waiting() == 1
+    two.confirm(others)
+    assert lied_to.waiting() == 0
+
+
 def test_one_number_for_two_envelopes_loses_neither(lied_to: Fleet) -> None:
     backend, one = back_end(lied_to), lied_to.worker()
     lied_to.say(BUDI, "a")

@@ -14,7 +14,7 @@ from e2ecross.device.held_items import by_stripe, confirm_in_stripe, find_free, 
 from e2ecross.errors import AuthenticationFailed, InvalidArgument, RecordCorrupted
 from e2ecross.state.accounts import NOTHING_KNOWN, find_account, put_account
 from e2ecross.state.inbox import ARRIVED, put_notice
-from e2ecross.state.inbox_holds import HOLD_MS, is_held, list_arrived
+from e2ecross.state.inbox_holds import HOLD_MS, hash_envelope, is_held, list_arrived
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.envelope import MessageKind
@@ -92,24 +92,25 @@ def test_a_failure_is_not_kept_of_what_another_worker_has_taken_in(
     intake(ana).take_in([arrived])
     before = dump(ana._context.store)
     taken = intake(ana).keep_failure(arrived, error)
-    assert (taken.items, taken.left, taken.settled) == ([], 1, [])
+    assert (taken.items, taken.left, taken.settled) == ([], 1, {})
     assert dump(ana._context.store) == before
 
 
 def test_a_failure_of_who_was_blocked_is_settled_at_once(ana: Device, budi: Device) -> None:
     block(ana._context, BUDI.user_id)
     taken = intake(ana).keep_failure(arrive(ana, budi, 1), AuthenticationFailed("?"))
-    assert (taken.items, taken.settled) == ([], [1])
+    assert (taken.items, list(taken.settled)) == ([], [1])
     again = intake(ana).take_in([arrive(ana, budi, 2)])
-    assert (again.items, again.settled) == ([], [2])
+    assert (again.items, list(again.settled)) == ([], [2])
 
 
 def test_what_was_confirmed_and_comes_again_is_settled(ana: Device, budi: Device) -> None:
     arrived = arrive(ana, budi, 1)
     (item,) = intake(ana).take_in([arrived]).items
-    confirm_in_stripe(ana._context, Acknowledging(), STRIPE, [item], is_acknowledged=False)
+    confirm_in_stripe(ana._context, Acknowledging(), STRIPE, [item], ())
     taken = intake(ana).take_in([arrived])
-    assert (taken.done, taken.items, taken.settled, taken.left) == (1, [], [1], 0)
+    assert (taken.done, taken.items, taken.left) == (1, [], 0)
+    assert taken.settled == {1: hash_envelope(arrived.data)}
 
 
 def test_what_a_failure_makes_wait_in_the_outbox_is_no_item(ana: Device, budi: Device) -> None:
@@ -131,7 +132,7 @@ def test_hosting_counts_as_seen_when_the_last_notice_of_it_is_confirmed(
     found = find_free(context, Acknowledging(), STRIPE, 10)
     assert [item.redelivered for item in found.items] == [False, False]
     for item, unseen in zip(found.items, (True, False), strict=True):
-        confirm_in_stripe(context, Acknowledging(), STRIPE, [item], is_acknowledged=True)
+        confirm_in_stripe(context, Acknowledging(), STRIPE, [item], [7])
         with context.store.transaction(STRIPE) as tx:
             record = find_account(tx, BUDI.user_id)
         assert record is not None
@@ -178,7 +179,7 @@ def test_what_is_confirmed_or_damaged_is_not_held(
     context = ana._context
     taken = intake(ana).take_in([arrive(ana, budi, 1), arrive(ana, budi, 2)])
     one, two = taken.items
-    confirm_in_stripe(context, Acknowledging(), STRIPE, [one], is_acknowledged=True)
+    confirm_in_stripe(context, Acknowledging(), STRIPE, [one], [1])
     with context.store.transaction(STRIPE) as tx:
         for row, _ in tx.list(Table.INBOX, b""):
             tx.put(Table.INBOX, b"", row, b"\x01\xff")

@@ -440,6 +440,11 @@ class BackendSimulator:
     def mailbox(self, address: Address) -> list[bytes]:
         return [data for _, data in self._accounts[address].mailbox]
 
+    def free(self, address: Address) -> list[bytes]:
+        """What is in a mailbox and held for nobody: who receives next has it from there."""
+        held = {n for n, (until, _) in self.holds.get(address, {}).items() if until > self.clock()}
+        return [data for n, data in self._accounts[address].mailbox if n not in held]
+
     def drop(self, address: Address, index: int) -> None:
         del self._accounts[address].mailbox[index]
 
@@ -450,12 +455,13 @@ class BackendSimulator:
 
     def backup(self) -> object:
         """All that the back end knows now, for `go_back_to`."""
-        return deepcopy((self._accounts, self._deposited, self._next_number, self.lists))
+        state = (self._accounts, self._deposited, self._next_number, self.lists, self.holds)
+        return deepcopy(state)
 
     def go_back_to(self, backup: object) -> None:
         """Go on with what a backup holds."""
         state: Any = deepcopy(backup)
-        self._accounts, self._deposited, self._next_number, self.lists = state
+        self._accounts, self._deposited, self._next_number, self.lists, self.holds = state
 
     def forget(self, address: Address) -> None:
         """Free an address, with its keys and its mailbox; that of device 1 with the list, too."""
@@ -734,6 +740,8 @@ class BackendSimulator:
             account = self._account(address, token)
             self.acknowledged.extend(numbers)
             account.mailbox[:] = [item for item in account.mailbox if item[0] not in numbers]
+            for number in numbers:
+                self.holds.get(address, {}).pop(number, None)
 
     def put_link(
         self,

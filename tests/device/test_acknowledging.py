@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the back end has to hear of: at once, or after it was asked, or not at all."""
+
+import pytest
+
+from e2ecross.device import acknowledging as module
+from e2ecross.device.acknowledging import Acknowledging, Unsure
+from e2ecross.errors import BackendError
+from e2ecross.state.inbox_holds import HOLD_MS
+from e2ecross.state.receipt import Receipt
+from tests.support.devices import NOW_MS
+
+HASH, OTHER = bytes(32), bytes(range(32))
+
+
+def receipt(number: int, backend_number: int) -> Receipt:
+    return Receipt(bytes(32), number, backend_number)
+
+
+def told(acknowledging: Acknowledging) -> list[int]:
+    with acknowledging.telling() as numbers:
+        return numbers
+
+
+def test_what_was_shown_lately_is_told_once_without_a_question() -> None:
+    acknowledging, items = Acknowledging(), [receipt(2, 12), receipt(1, 11), receipt(3, 0)]
+    acknowledging.note_shown([1, 2, 3], NOW_MS)
+    assert acknowledging.take_shown([*items, receipt(4, 14)], NOW_MS + HOLD_MS - 1) == [11, 12]
+    assert acknowledging.take_shown(items, NOW_MS) == []
+
+
+@pytest.mark.parametrize("later_ms", [HOLD_MS, -1])
+def test_what_was_shown_a_minute_ago_or_by_another_clock_is_not(later_ms: int) -> None:
+    acknowledging = Acknowledging()
+    acknowledging.note_shown([1], NOW_MS)
+    assert acknowledging.take_shown([receipt(1, 11)], NOW_MS + later_ms) == []
+
+
+def test_what_is_remembered_as_shown_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_SHOWN", 2)
+    acknowledging = Acknowledging()
+    acknowledging.note_shown([1, 2], NOW_MS)
+    acknowledging.note_shown([1, 3], NOW_MS)
+    items = [receipt(number, number) for number in (1, 2, 3)]
+    assert acknowledging.take_shown(items, NOW_MS) == [1, 3]
+
+
+def test_what_could_not_be_told_is_asked_for_before_it_is_told_again() -> None:
+    acknowledging = Acknowledging()
+    acknowledging.note_due(19, {7: HASH, 5: OTHER})
+    with pytest.raises(BackendError), acknowledging.telling() as numbers:
+        assert numbers == [5, 7]
+        raise BackendError("out of reach")
+    assert told(acknowledging) == []
+    acknowledging.note_unsure(3, {6: b""})
+    unsure = [Unsure(5, 19, OTHER), Unsure(6, 3, b""), Unsure(7, 19, HASH)]
+    assert acknowledging.unsure(2) == unsure[:2]
+    for each in unsure:
+        acknowledging.note_answer(each, is_there=each.number == 7)
+    assert acknowledging.unsure(10) == []
+    assert told(acknowledging) == [7]
+    assert told(acknowledging) == []
