@@ -29,6 +29,7 @@ from e2ecross.state.outbox import Waiting, list_lane, put_control
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import BackendSimulator, count_rows, dump, make_device, reopen_device
+from tests.support.lone_worker import end_holds
 
 SESSION_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
 
@@ -138,6 +139,7 @@ def ask(client: Client, address: Address, message_id: bytes) -> None:
 
 def reopen(client: Client, backend: Backend, store: Store | None = None) -> Client:
     """The same installation after a restart of its app; the store may be watched from then on."""
+    end_holds(client, backend)
     store = store or store_of(client)
     seed = f"{len(dump(store))} {client!r} reopened"
     return Client(reopen_device(client.device, store, seed), backend)

@@ -59,10 +59,17 @@ def candidate(
     return Candidate(device, entry, digest)
 
 
-def link(phone: Client, backend: Backend, number: int | None = None, *, seed: str = "") -> Client:
+def link(
+    phone: Client,
+    backend: Backend,
+    number: int | None = None,
+    *,
+    seed: str = "",
+    store: Store | None = None,
+) -> Client:
     """Link a device to a phone, and register it."""
     context = phone.device._context
-    new = candidate(phone.device, number, seed=seed)
+    new = candidate(phone.device, number, seed=seed, store=store)
     signed = add_device(context, new.entry, "laptop", new.token_hash)
     phone.maintain()
     own = new.device._context

@@ -12,7 +12,8 @@ test is run.
 
 import os
 from collections.abc import Iterable
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, TypeVar
 
 import pytest
 
@@ -25,10 +26,15 @@ __all__ = [
     "KINDS",
     "STRIPES",
     "close_stores",
+    "copied",
     "expect_failures",
     "new_store",
+    "plain_store",
+    "raises_over_stripes",
     "use_stores",
 ]
+
+T = TypeVar("T")
 
 _STORES: Final = os.environ.get("E2ECROSS_TEST_STORES", "")
 STRIPES: Final = 64 if _STORES else 0
@@ -46,6 +52,21 @@ def new_store(stripes: int | None = None) -> Store:
         return MemoryStore() if stripes is None else MemoryStore(stripes)
     _in_postgres.append(make_postgres_store(connections=2, keys={1: bytes(32)}))
     return _in_postgres[-1]
+
+
+def plain_store() -> Store:
+    """A store without stripes, whatever the tests are run over: its device sends own copies."""
+    return MemoryStore(0)
+
+
+def copied(*what: T) -> tuple[T, ...]:
+    """What is there because of copies for own devices: a store with stripes sends none."""
+    return () if STRIPES else what
+
+
+def raises_over_stripes(error: type[Exception]) -> AbstractContextManager[object]:
+    """Around what a store with stripes refuses, or tells at once, and others do not."""
+    return pytest.raises(error) if STRIPES else nullcontext()
 
 
 def close_stores() -> None:
