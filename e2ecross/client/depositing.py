@@ -48,6 +48,7 @@ class Batch:
         taken: what the back end has.
         refused: what is given up, and why.
         blocked: lanes that cannot go on, and why.
+        left: lanes that were not looked at to their end, because too much was done in vain.
         seqs: the newest lists of devices, by what the back end says.
         size: bytes of all envelopes.
     """
@@ -56,6 +57,7 @@ class Batch:
     taken: list[Waiting] = field(default_factory=list)
     refused: dict[Waiting, E2ECrossError] = field(default_factory=dict)
     blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
+    left: list[Lane] = field(default_factory=list)
     seqs: dict[UserId, int] = field(default_factory=dict)
     size: int = 0
 

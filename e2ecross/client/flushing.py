@@ -13,12 +13,13 @@ from e2ecross.errors import BackendError, NotRegistered, RecordCorrupted
 __all__ = ["flush"]
 
 
-def flush(link: Link, stripes: Sequence[int] | None = None) -> None:
+def flush(link: Link, stripes: Sequence[int] | None = None, *, if_due: bool = False) -> None:
     """Deposit what waits, and send messages to one also to devices that are listed since.
 
     Args:
         link: to the back end.
         stripes: of a store that has some: where it waits. None: anywhere.
+        if_due: of these those alone that know of something due; see `sweep_stripes`.
 
     Raises:
         BackendError: the back end could not do it all; the first reason. The rest waits.
@@ -27,7 +28,7 @@ def flush(link: Link, stripes: Sequence[int] | None = None) -> None:
     told, failure, has_stripes = Told(), None, bool(link.context.store.stripes)
     try:
         if stripes is not None:
-            sweep_stripes(link, stripes, told)
+            sweep_stripes(link, stripes, told, if_due=if_due)
         else:
             (sweep_outbox if has_stripes else flush_outbox)(link, told)
     except NotRegistered:

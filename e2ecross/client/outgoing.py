@@ -46,6 +46,7 @@ from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
 from e2ecross.wire.envelope import Envelope
 
 __all__ = [
+    "Patience",
     "Told",
     "collect",
     "flush_outbox",
@@ -60,6 +61,17 @@ _MAX_IN_VAIN: Final = 32
 """Lanes of a kind that one flush tries in vain."""
 _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """What one call may do in vain before it encrypts anything.
+
+    Attributes:
+        left: lanes for which keys may still be fetched in vain.
+    """
+
+    left: int = _MAX_IN_VAIN
 
 
 @dataclass(slots=True)
@@ -236,7 +248,13 @@ class _Flush:
                 raise error
 
 
-def collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> Batch:
+def collect(
+    link: Link,
+    lanes: Iterable[Lane],
+    most: int,
+    renewed: set[Address],
+    patience: Patience | None = None,
+) -> Batch:
     """Put together what is to be deposited next, encrypting what waits for it.
 
     Args:
@@ -244,11 +262,16 @@ def collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address])
         lanes: where to look.
         most: how many at most.
         renewed: recipients with whom a new session was started; updated.
+        patience: when it has come to an end, what is not encrypted is left; updated. None: nothing
+            is left.
     """
     batch = Batch()
     for lane in lanes:
         try:
             for waiting in _next_of_lane(link, lane, most - len(batch.items)):
+                if waiting.envelope is None and patience is not None and not patience.left:
+                    batch.left.append(lane)
+                    break
                 _add(link, batch, waiting, renewed)
                 if batch.size > MAX_BYTES:
                     batch.items.pop()
@@ -260,6 +283,8 @@ def collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address])
             raise
         except (BackendError, RecordCorrupted) as error:
             batch.blocked[lane] = error
+            if patience is not None and isinstance(error, BackendError):
+                patience.left -= 1
         if len(batch.items) >= most:
             break
     return batch

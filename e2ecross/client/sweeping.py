@@ -4,6 +4,8 @@
 Rules:
 - A stripe is swept by itself, and each lane goes in its order: what fails with one recipient, or
   with one stripe, delays nothing else.
+- Keys are fetched in vain for a bounded number of lanes; then what has to be encrypted first is
+  left for the next call, and the rest goes on.
 - Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
   goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
   more call is made each, a few times.
@@ -19,7 +21,7 @@ from e2ecross.address import Address
 from e2ecross.client.attempts import MAX_FAILURES, Failure
 from e2ecross.client.depositing import deposit
 from e2ecross.client.link import Link
-from e2ecross.client.outgoing import Told, collect, settle_batch
+from e2ecross.client.outgoing import Patience, Told, collect, settle_batch
 from e2ecross.device.sweeping import free_at_once, stripes_to_sweep, take_over
 from e2ecross.device.waiting import read_epochs_to_tell
 from e2ecross.errors import (
@@ -53,12 +55,16 @@ def sweep_outbox(link: Link, told: Told) -> None:
     sweep_stripes(link, stripes_to_sweep(link.context), told)
 
 
-def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
-    """The same of some stripes, in this order."""
+def sweep_stripes(link: Link, stripes: Iterable[int], told: Told, *, if_due: bool = False) -> None:
+    """The same of some stripes, in this order; or of those among them that know of something due.
+
+    They know of what was put there since somebody looked. So what waits there costs nothing.
+    """
     errors: list[E2ECrossError] = []
-    in_vain = 0  # stripes, one after another
+    in_vain, patience = 0, Patience()  # stripes, one after another
     for stripe in stripes:
-        sweep = _Sweep(link, stripe, told, 1 if in_vain else MAX_FAILURES)
+        most = 1 if in_vain else MAX_FAILURES
+        sweep = _Sweep(link, stripe, told, most, patience, if_due=if_due)
         try:
             sweep.run()
         except (RestoredStore, StoreMoved):
@@ -107,22 +113,35 @@ class _Sweep:
         is_in_vain: whether nothing has gone, because calls have failed.
     """
 
-    def __init__(self, link: Link, stripe: int, told: Told, patience: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        stripe: int,
+        told: Told,
+        most: int,
+        patience: Patience,
+        *,
+        if_due: bool,
+    ) -> None:
         """Nothing is sent yet; it is given up after so many calls that fail one after another."""
         self.errors: list[E2ECrossError] = []
         self.is_in_vain = False
         self._link = link
         self._stripe = stripe
         self._told = told
+        self._most = most
         self._patience = patience
+        self._if_due = if_due
         self._renewed: set[Address] = set()
+        self._left: list[Lane] = []  # nothing more is fetched for these
         self._failures = 0  # calls that have failed, one after another
         self._has_gone = False
 
     def run(self) -> None:
         """Send what is due."""
         for _ in range(_MAX_ROUNDS):
-            lanes = take_over(self._link.context, self._link.leftovers, self._stripe)
+            link = self._link
+            lanes = take_over(link.context, link.leftovers, self._stripe, if_due=self._if_due)
             self._has_gone = False
             if lanes:
                 with freeing(self._link, lanes):
@@ -132,6 +151,7 @@ class _Sweep:
 
     def _send_all(self, lanes: Sequence[Lane]) -> None:
         left, size = list(lanes), len(lanes)
+        self._left = []
         in_vain: list[Lane] = []
         while left and not self._is_given_up:
             part = left[:size]
@@ -148,17 +168,18 @@ class _Sweep:
         if not self._has_gone:
             left += in_vain
             self.is_in_vain |= self._failures > 0
+        left += self._left
         if left:
             free_at_once(self._link.context, left)
 
     @property
     def _is_given_up(self) -> bool:
-        return self._failures >= self._patience
+        return self._failures >= self._most
 
     def _send(self, lanes: Sequence[Lane], *, is_last: bool) -> tuple[Failure | None, set[Lane]]:
         """Deposit what comes next in lanes; tells why the call failed, or which may go on."""
         link, context = self._link, self._link.context
-        batch = collect(link, lanes, _AT_ONCE, self._renewed)
+        batch = collect(link, lanes, _AT_ONCE, self._renewed, self._patience)
         failure = deposit(link, batch, read_epochs_to_tell(context, lanes))
         self._told.note(batch)
         self._told.note_messages(batch)
@@ -169,5 +190,6 @@ class _Sweep:
         if failure is not None:
             return failure, set()
         self._has_gone |= bool(batch.taken or batch.refused)
-        gone = bool(batch.items or batch.refused)
-        return None, {lane for lane in lanes if gone and lane not in batch.blocked}
+        self._left += batch.left
+        gone, stays = bool(batch.items or batch.refused), {*batch.blocked, *batch.left}
+        return None, {lane for lane in lanes if gone and lane not in stays}

@@ -106,7 +106,7 @@ class Tending:
             attempt(errors, lambda: self._maintain_prekeys(link))
         attempt(errors, lambda: touched.update(put_receipts(context)))
         if touched:
-            attempt(errors, lambda: flush(link, sorted(touched)))
+            attempt(errors, lambda: flush(link, sorted(touched), if_due=True))
 
     def _maintain_prekeys(self, link: Link) -> None:
         self._prekeys.forget()  # in case it fails

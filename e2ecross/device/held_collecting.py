@@ -50,7 +50,7 @@ class Taken:
     Attributes:
         done: how many were gone through, from the first on.
         items: for the app, each held for this worker; with them what else the transaction has put.
-        shown: numbers of items (`Receipt.number`) that were handed over before their envelopes came.
+        shown: numbers (`Receipt.number`) of what was handed over before, and has come once more.
         settled: what gives no item, or none any more: hashes of the envelopes (32 bytes), by
             their numbers at the back end.
         busy: senders of whom another worker has something.

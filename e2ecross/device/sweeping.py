@@ -31,11 +31,23 @@ def stripes_to_sweep(context: Context) -> list[int]:
     return shuffled(context, context.store.stripes_with(Table.OUTBOX))
 
 
-def take_over(context: Context, leftovers: Leftovers, stripe: int) -> list[Lane]:
-    """Take over lanes of a stripe that are due; see `claim_lanes`."""
+def take_over(
+    context: Context, leftovers: Leftovers, stripe: int, *, if_due: bool = False
+) -> list[Lane]:
+    """Take over lanes of a stripe that are due; see `claim_lanes`.
+
+    Args:
+        context: of the device.
+        leftovers: what has been sent goes first.
+        stripe: which.
+        if_due: look at no lane where none is known to be due.
+    """
     with leftovers.going(stripe) as forget, WitnessedTransaction(context, stripe) as tx:
         forget(tx)
-        return claim_lanes(context, tx, context.clock(), _MAX_LANES)
+        now_ms = context.clock()
+        if if_due and not is_sweep_due(tx, now_ms):
+            return []
+        return claim_lanes(context, tx, now_ms, _MAX_LANES)
 
 
 def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting]) -> list[int]:

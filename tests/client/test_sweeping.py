@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is sent of what waits in a store with stripes costs little where it cannot be sent."""
+
+from itertools import count, islice
+
+import pytest
+
+from e2ecross import Address, Client, Envelope
+from e2ecross.errors import BackendError
+from e2ecross.state.outbox import Lane, LaneName, block_lane, put_control, put_envelope
+from e2ecross.state.stripe import stripe_of
+from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.envelope import MessageKind
+from tests.client.conversation import promise, read
+from tests.client.fleet import Fleet
+from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, SpyStore, make_device
+
+STRIPES = 64
+KEY = make_device(BUDI, seed="another").identity_key
+
+
+@pytest.fixture
+def spy() -> SpyStore:
+    return SpyStore(MemoryStore(STRIPES))
+
+
+@pytest.fixture
+def fleet(clock: FakeClock, spy: SpyStore) -> Fleet:
+    return Fleet(BackendSimulator(clock=clock), clock, spy)
+
+
+def strangers(stripe: int) -> list[Address]:
+    """Forty of one stripe."""
+    every = (Address("threads", f"c{number}") for number in count())
+    return list(islice((each for each in every if stripe_of(each.user_id, STRIPES) == stripe), 40))
+
+
+def ask_in_vain(worker: Client, recipient: Address) -> None:
+    context = worker.device._context
+    with context.store.transaction(stripe_of(recipient.user_id, STRIPES)) as tx:
+        request = RetryRequest(bytes(16), None, 0, "unknown_session")
+        put_control(tx, recipient, context.entropy.bytes(16), request, fresh_session=True)
+
+
+def test_what_waits_for_the_user_is_not_looked_at_with_each_message(
+    fleet: Fleet, spy: SpyStore
+) -> None:
+    one, stripe = fleet.worker(), stripe_of(BUDI.user_id, STRIPES)
+    with spy.transaction(stripe) as tx:
+        for number, stranger in enumerate(strangers(stripe)):
+            message_id = number.to_bytes(16)
+            put_envelope(tx, Envelope(message_id, ANA, stranger, MessageKind.SIGNAL, bytes(60)))
+            block_lane(tx, Lane(LaneName.MESSAGES, stranger), "untrusted", KEY)
+    fleet.say(BUDI, "a")
+    assert read(one) == ["a"]
+    fleet.say(BUDI, "b")
+    spy.forget()
+    assert read(one) == ["b"]
+    assert spy.reads[Table.OUTBOX] == 0
+
+
+def test_keys_are_fetched_in_vain_for_some_and_what_needs_none_goes(fleet: Fleet) -> None:
+    """Of one stripe and of several ones; the others are tried with the next call."""
+    one = fleet.worker()
+    fleet.say(BUDI, "halo")
+    one.confirm(one.receive())
+    fleet.backend.fail("deposit")
+    promise(one, BUDI, "answer")
+    everybody = {each for stripe in range(1, 4) for each in strangers(stripe)}
+    for each in everybody:
+        ask_in_vain(one, each)
+    fleet.backend.fail("fetch_keys", times=1_000)
+    tried = []
+    for _ in range(4):
+        before = fleet.backend.calls.count("fetch_keys")
+        with pytest.raises(BackendError):
+            one.maintain()
+        tried.append(fleet.backend.calls.count("fetch_keys") - before)
+    assert tried == [32, 32, 32, len(everybody) - 3 * 32]
+    assert read(fleet.customer(BUDI)) == ["answer"]
