@@ -66,6 +66,7 @@ from tests.support.devices import (
     make_device,
     reopen_device,
 )
+from tests.support.lone_worker import end_holds
 
 
 @pytest.fixture(params=["simulator", "relay"])
@@ -476,6 +477,7 @@ def test_an_unconfirmed_publication_is_sent_again_byte_for_byte(
     assert device.publish().encode() != waiting  # confirmed
 
 
+@pytest.mark.usefixtures("alone")
 def test_upkeep_that_fails_does_not_hold_back_messages(backend: BackendSimulator) -> None:
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     ana.send(BUDI, Text("halo"))
@@ -486,6 +488,7 @@ def test_upkeep_that_fails_does_not_hold_back_messages(backend: BackendSimulator
         budi.receive()
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_device_without_ids_left_still_receives(
     backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
@@ -550,6 +553,7 @@ def test_confirmed_items_do_not_come_again(stores: Stores, backend: BackendSimul
     budi.confirm([])
     budi.confirm(items[:1])  # twice is once
     assert budi.receive() == []
+    end_holds(budi, backend)
     device = reopen_device(budi.device, stores.reopen("budi"), "again")
     again = Client(device, backend).receive()
     assert [cast("Message", item).content for item in again] == [Text("2")]

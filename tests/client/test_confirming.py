@@ -78,6 +78,7 @@ def test_items_of_the_installation_before_are_of_another_inbox(
     """The identity is the same, the store is not."""
     ana, _, toko = people
     items = ana.receive()
+    ana.confirm(items)
     backup = ana.device.export_identity("four words and more", cost="interactive")
     device = Device.import_identity(
         backup, "four words and more", MemoryStore(), entropy=SeededEntropy("imported")
@@ -125,6 +126,7 @@ def raise_hosting(reader: Client, whose: Client, hosting: int) -> Notice:
     return notice
 
 
+@pytest.mark.usefixtures("alone")
 def test_who_hosts_an_account_has_to_be_confirmed_before_it_is_sent_to(
     people: tuple[Client, Client, Client],
 ) -> None:
@@ -143,6 +145,7 @@ def test_who_hosts_an_account_has_to_be_confirmed_before_it_is_sent_to(
     ana.send(BUDI, Text("halo"))
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_was_shown_before_the_newest_change_says_less(pair: tuple[Client, Client]) -> None:
     ana, budi = pair
     first = raise_hosting(ana, budi, 1)

@@ -51,6 +51,7 @@ from tests.support.devices import (
     make_client,
     make_device,
 )
+from tests.support.store_kinds import copied, new_store, plain_store
 
 CITRA = Address("messenger", "citra")
 DAY_MS = 24 * 60 * 60 * 1000
@@ -514,7 +515,8 @@ class TestWhoCounts:
         self, ana: Client, backend: Counter, clock: FakeClock
     ) -> None:
         """A copy says what the own account has granted, not what it may send."""
-        phone, laptop = make_account(BUDI, (1, 2), backend, clock=clock)
+        own = {1: plain_store(), 2: new_store()}
+        phone, laptop = make_account(BUDI, own, backend, stores=own.__getitem__, clock=clock)
         phone.send(ANA, GRANT)
         [copy] = [item for item in laptop.receive() if isinstance(item, Message)]
         assert (copy.content, copy.own_copy) == (GRANT, True)
@@ -570,7 +572,7 @@ def test_all_copies_of_what_waits_are_taken_back_also_those_for_own_devices(
     backend.fail("deposit")
     with suppress(BackendError):
         phone.send(BUDI, Text("offer"), message_id=ID, purpose=1)
-    assert len(phone.pending()) == 3
+    assert len(phone.pending()) == len([BUDI, device_of(BUDI, 2), *copied(device_of(ANA, 2))])
     customer.send(ANA, REVOKE)
     for address in (BUDI, device_of(BUDI, 2), device_of(ANA, 2)):
         backend.break_for(address)

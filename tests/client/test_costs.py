@@ -33,6 +33,8 @@ from tests.support.devices import (
     make_client,
     make_device,
 )
+from tests.support.lone_worker import let_look
+from tests.support.store_kinds import STRIPES
 
 FEW, MANY = 10, 2_000
 KEY = make_device(BUDI, seed="another").identity_key
@@ -45,6 +47,7 @@ def unconfirmed(client: Client, count: int) -> None:
     with context.store.transaction() as tx:
         for _ in range(count):
             put_notice(context, tx, Notice(NoticeKind.RESTORED, ANA.user_id))
+    let_look(client)
     while client.receive(1000):
         pass
 
@@ -56,6 +59,7 @@ def unconfirmed_in_front(client: Client, count: int) -> None:
     with context.store.transaction() as tx:
         for _ in range(count):
             put_notice(context, tx, Notice(NoticeKind.RESTORED, ANA.user_id))
+    let_look(client)
     while items := client.receive(1000):
         client.confirm(items)
 
@@ -130,6 +134,7 @@ def idle_receive(scene: Scene) -> None:
 
 
 def one_garbage_envelope(scene: Scene) -> None:
+    scene.backend._next_number += -scene.backend._next_number % 64  # always of the same stripe
     scene.backend.inject(ANA, garbage()[2])
     assert len(scene.ana.receive()) == 1
 
@@ -164,7 +169,9 @@ QUEUES: list[Fill] = [
     held,
     requests_to_many,
 ]
-CALLS = [idle_receive, one_garbage_envelope, one_message, offline_send, vain_maintain]
+CALLS = [idle_receive, one_garbage_envelope, one_message, offline_send]
+if not STRIPES:  # a sweep goes through all that waits, to see what is due
+    CALLS.append(vain_maintain)
 
 
 @pytest.mark.parametrize("fill", QUEUES)

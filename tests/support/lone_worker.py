@@ -23,7 +23,7 @@ from e2ecross.stores.base import Transaction
 from e2ecross.wire.inbox_records import decode_inbox_hold, hold_inbox_item
 from tests.support.devices import BackendSimulator
 
-__all__ = ["be_alone", "end_holds"]
+__all__ = ["be_alone", "end_holds", "let_look"]
 
 _LONG_AGO: int = 1
 
@@ -46,6 +46,13 @@ def _end_holds(view: Transaction) -> None:
             if decode_inbox_hold(data).until_ms:
                 ITEMS.replace(view, number, hold_inbox_item(data, _LONG_AGO))
     free_lanes(view, list_lanes(view))
+
+
+def let_look(client: Client) -> None:
+    """Let it be time for a client to look for what waits, and to do all that is due."""
+    if client._held is not None:
+        client._held._pace.forget()
+        client._tending._pace.forget()
 
 
 def be_alone(monkeypatch: pytest.MonkeyPatch) -> None:
