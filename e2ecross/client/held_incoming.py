@@ -234,7 +234,7 @@ class HeldArrival:
     def _take_in_some(self, stripe: int, rest: Sequence[Arrived]) -> int:
         """Take in the first envelopes of a stripe; returns how many are gone through."""
         if self._failed >= _MAX_FAILED or self._damaged >= _MAX_DAMAGED:
-            return self._leave(len(rest))
+            return self._leave(rest)
         part = rest[:MAX_TOGETHER]
         try:
             taken = self._intake(stripe, len(part)).take_in(part)
@@ -255,15 +255,13 @@ class HeldArrival:
         except RecordCorrupted as error:
             self._errors.append(error)
             self._damaged += 1
-            if arrived.sender is not None:
-                self._busy.add(arrived.sender.user_id)
-            return self._leave(1)
+            return self._leave([arrived])
         except _STOPS:
             raise
         except StoreError as error:
             self._errors.append(error)
             self._failed += 1
-            return self._leave(len(rest))
+            return self._leave(rest)
         return 1
 
     def _open_alone(self, stripe: int, arrived: Arrived) -> Taken:
@@ -304,7 +302,9 @@ class HeldArrival:
         self._pending -= done
         self._taken += done - left
 
-    def _leave(self, count: int) -> int:
-        self._left += count
-        self._pending -= count
-        return count
+    def _leave(self, arrived: Sequence[Arrived]) -> int:
+        """Leave envelopes, and whatever else this call is shown of their senders."""
+        self._busy |= {each.sender.user_id for each in arrived if each.sender is not None}
+        self._left += len(arrived)
+        self._pending -= len(arrived)
+        return len(arrived)

@@ -23,6 +23,7 @@ from e2ecross.device.held_items import (
     by_stripe,
     confirm_in_stripe,
     find_free,
+    forget_heard,
     hold_in_stripe,
     stripes_to_look_into,
 )
@@ -122,11 +123,16 @@ class HeldMail:
         with suppress(BackendError):  # the rows of the envelopes stay
             acknowledge(link, shown)
             acknowledged = frozenset(shown)
-        for stripe, each in stripes.items():
-            confirm_in_stripe(self._context, self._acknowledging, stripe, each, acknowledged)
-        if len(acknowledged) == len(shown):  # it can be reached
-            with suppress(BackendError):
+        left = [
+            stripe
+            for stripe, each in stripes.items()
+            if confirm_in_stripe(self._context, self._acknowledging, stripe, each, acknowledged)
+        ]
+        if left and len(acknowledged) == len(shown):  # it can be reached
+            with suppress(BackendError, StoreError):
                 tell(link, self._acknowledging)
+                for stripe in left:
+                    forget_heard(self._context, self._acknowledging, stripe)
 
     def hold(self, link: Link, items: Iterable[InboxItem]) -> None:
         """Hold items for another minute; see `Client.hold`."""

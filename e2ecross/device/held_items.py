@@ -54,6 +54,7 @@ __all__ = [
     "by_stripe",
     "confirm_in_stripe",
     "find_free",
+    "forget_heard",
     "hold_in_stripe",
     "stripes_to_look_into",
 ]
@@ -107,7 +108,7 @@ def confirm_in_stripe(
     stripe: int,
     items: Sequence[InboxItem],
     acknowledged: Collection[int],
-) -> None:
+) -> bool:
     """Forget items of a stripe, because the app has them; all or none.
 
     Args:
@@ -116,6 +117,9 @@ def confirm_in_stripe(
         stripe: of all of them.
         items: as they were handed over.
         acknowledged: numbers of which the back end has just heard; of others it is to be told.
+
+    Returns:
+        Whether there are others.
 
     Raises:
         InvalidArgument: one was not handed over.
@@ -137,6 +141,13 @@ def confirm_in_stripe(
             if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
                 note_hosting_seen(peer_view(context, tx, user), user)
     acknowledging.note_unsure(stripe, unheard)
+    return bool(unheard)
+
+
+def forget_heard(context: Context, acknowledging: Acknowledging, stripe: int) -> None:
+    """Forget rows of a stripe that nothing but the back end's hearing of them has kept."""
+    with acknowledging.going(stripe) as forget, stripe_transaction(context, stripe) as tx:
+        forget(tx)
 
 
 def hold_in_stripe(context: Context, stripe: int, items: Iterable[InboxItem]) -> None:

@@ -509,6 +509,18 @@ def test_a_stripe_that_stays_busy_is_left_and_stops_no_other(lied_to: Fleet) -> 
     assert len(again) == 41
 
 
+def test_what_a_busy_stripe_has_left_is_not_overtaken_on_the_next_page(lied_to: Fleet) -> None:
+    one, store, stripe_of = failing(lied_to)
+    lied_to.say(BUDI, *map(str, range(5)))
+    lied_to.say(TOKO, "x")
+    store.failing[stripe_of(BUDI)] = [StoreBusy("busy") for _ in range(2)]
+    items = one.receive(limit=2)
+    assert shown(items) == ["x"]
+    one.confirm(items)
+    lied_to.clock.advance(HOLD_MS)
+    assert read(one) == list(map(str, range(5)))
+
+
 def test_after_damage_the_later_ones_of_its_sender_are_left(lied_to: Fleet) -> None:
     """Also where they could be read: what the damage has stopped is before them."""
     worker, store, stripe = failing(lied_to)
