@@ -11,8 +11,13 @@ from e2ecross.errors import RestoredStore, StoreError
 from e2ecross.state.inbox import InboxItem, list_arrivals
 from e2ecross.stores import MemoryStore, Table
 from tests.client.conversation import left, names, reopen, send, shown
-from tests.support.devices import ANA, BUDI, BackendSimulator, SpyStore, dump, make_client
+from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, SpyStore, dump, make_client
+from tests.support.lone_worker import end_holds
 from tests.support.restores import put_back, take_copy
+from tests.support.store_kinds import STRIPES
+
+LOOKS = [] if STRIPES else [False] * 2
+"""Transactions before anything is taken in: the inbox, and its numbers."""
 
 
 def test_a_message_whose_store_fails_is_not_acknowledged_and_stops_no_other(
@@ -21,14 +26,19 @@ def test_a_message_whose_store_fails_is_not_acknowledged_and_stops_no_other(
     spy = SpyStore(MemoryStore())
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
     send(ana, BUDI, "0", "1", "2", "3")
-    # inbox, inbox numbers; all together; the first alone; the others; the second alone
-    spy.fail_transactions = [False] * 2 + [True, False, True, True]
-    assert shown(budi.receive()) == ["0", "2", "3"]
-    (waiting,) = backend.waiting(BUDI)
+    # all together; the first alone; the others; the second alone
+    spy.fail_transactions = [*LOOKS, True, False, True, True]
+    # Where many workers share the store, the later ones of its sender wait behind it.
+    taken, left_there = (["0"], ["1", "2", "3"]) if STRIPES else (["0", "2", "3"], ["1"])
     items = budi.receive()
-    assert shown(items) == ["1"]
-    assert names(items) == [(ANA, waiting.message_id)]
-    assert backend.mailbox(BUDI) == []
+    assert shown(items) == taken
+    budi.confirm(items)
+    waiting = backend.waiting(BUDI)
+    end_holds(budi, backend)
+    items = budi.receive()
+    assert shown(items) == left_there
+    assert names(items) == [(ANA, each.message_id) for each in waiting]
+    assert backend.free(BUDI) == []
 
 
 def test_a_message_whose_store_fails_does_not_count_for_the_limit(
@@ -36,11 +46,16 @@ def test_a_message_whose_store_fails_does_not_count_for_the_limit(
 ) -> None:
     spy = SpyStore(MemoryStore())
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
-    send(ana, BUDI, *map(str, range(4)))
-    # inbox, inbox numbers; both together; the first alone
-    spy.fail_transactions = [False] * 2 + [True, True]
-    assert shown(budi.receive(limit=2)) == ["1", "2"]
+    toko = make_client(TOKO, backend)
+    send(toko, BUDI, "0")
+    send(ana, BUDI, "1", "2", "3")
+    # both together, or those of the first stripe, which is that of the first; the first alone
+    spy.fail_transactions = [*LOOKS, True, True]
+    items = budi.receive(limit=2)
+    assert shown(items) == ["1", "2"]
+    budi.confirm(items)
     assert len(backend.mailbox(BUDI)) == 2
+    end_holds(budi, backend)
     assert shown(budi.receive()) == ["0", "3"]
 
 
@@ -50,10 +65,12 @@ def test_when_the_store_fails_for_every_message_its_error_is_raised(
     spy = SpyStore(MemoryStore())
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
     send(ana, BUDI, "0", "1")
-    spy.fail_transactions = [False] * 2 + [True] * 4
+    spy.fail_transactions = LOOKS + [True] * 4
     with pytest.raises(StoreError, match="out of order"):
         budi.receive()
+    spy.fail_transactions = []
     assert len(backend.mailbox(BUDI)) == 2
+    end_holds(budi, backend)
     assert shown(budi.receive()) == ["0", "1"]
 
 
@@ -61,10 +78,12 @@ def test_as_many_store_errors_as_the_limit_end_a_call(backend: BackendSimulator)
     spy = SpyStore(MemoryStore())
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
     send(ana, BUDI, *map(str, range(6)))
-    spy.fail_transactions = [False] * 2 + [True] * 4
+    spy.fail_transactions = LOOKS + [True] * 4
     with pytest.raises(StoreError):
         budi.receive(limit=2)
+    assert spy.fail_transactions == []
     assert len(backend.mailbox(BUDI)) == 6
+    end_holds(budi, backend)
     assert shown(budi.receive()) == [str(n) for n in range(6)]
 
 
@@ -84,6 +103,7 @@ def test_message_session_and_inbox_are_committed_together(
     assert dump(spy.inner) == before
     assert len(backend.mailbox(BUDI)) == 1
     spy.writes_until_failure = None
+    end_holds(budi, backend)
     assert shown(budi.receive()) == ["halo"]
 
 
@@ -98,7 +118,11 @@ def test_a_message_is_acknowledged_only_after_its_commit() -> None:
     store, backend = MemoryStore(), Watching()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend, store)
     send(ana, BUDI, "0", "1")
-    assert shown(budi.receive()) == ["0", "1"]
+    items = budi.receive()
+    assert shown(items) == ["0", "1"]
+    if STRIPES:  # what it has is with this worker until the app has it
+        assert backend.acknowledged == []
+        budi.confirm(items)
     assert backend.acknowledged == [1, 2]
 
 
@@ -117,6 +141,9 @@ def test_items_are_not_lost_whenever_the_store_fails_before_they_are_handed_over
             items += again.receive()
         was_reached = not spy.fail_transactions
         spy.fail_transactions = []
+        if STRIPES:  # else they come once more with what this worker has left
+            again.confirm(items)
+            end_holds(again, backend)
         items += again.receive()
         assert shown(items) == ["0", "1"]
         assert [item.redelivered for item in items] == [True, False]
@@ -147,6 +174,7 @@ def test_an_interrupt_after_items_were_collected_loses_none_of_them() -> None:
     backend.presses = True
     with pytest.raises(KeyboardInterrupt):
         again.receive()
+    end_holds(again, backend)
     items = again.receive()
     assert shown(items) == ["0", "1"]
     assert again.receive() == []
