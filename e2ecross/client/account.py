@@ -142,7 +142,7 @@ def unlink(link: Link, device: int) -> None:
     """Take a device out of the own account; see `Client.unlink`."""
     context = link.context
     require_other_device(context, device)
-    _take_in(link)
+    _take_in(link, context.address.user_id)
     with suppress(InvalidArgument):  # it was among what has come that it leaves
         unlink_device(context, device)
     attempt_all(lambda: publish_list(link), lambda: flush(link))
@@ -206,7 +206,7 @@ def _fetch_list(link: Link, user: UserId) -> Verdict | None:
     if keys is None or not keys.device_list:
         return None
     if would_remove(link.context, user, keys.device_list):
-        _take_in(link)
+        _take_in(link, user)
     return read_fetched_list(link.context, user, keys.device_list).verdict
 
 
@@ -219,10 +219,10 @@ def _ask(link: Link, wanted: KeysWanted) -> UserKeys | None:
     return keys
 
 
-def _take_in(link: Link) -> None:
+def _take_in(link: Link, user: UserId) -> None:
     """Take in what waits; where the back end is out of reach, nothing is to be waited for."""
     try:
-        take_in_what_waits(link)
+        take_in_what_waits(link, [user])
     except NotRegistered:
         raise
     except BackendError:

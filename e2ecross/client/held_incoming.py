@@ -113,6 +113,8 @@ class HeldArrival:
         limit: int,
         errors: list[E2ECrossError],
         progress: Progress | None,
+        *,
+        for_nobody: bool = False,
     ) -> None:
         """Nothing is fetched yet.
 
@@ -123,6 +125,7 @@ class HeldArrival:
             limit: how many items at most.
             errors: gets what went wrong with the store; such envelopes are not counted.
             progress: hears how many were taken in, of how many that were fetched.
+            for_nobody: the items are not handed over: who receives next gets them.
         """
         self.link = link
         self.items: list[InboxItem] = []
@@ -134,6 +137,7 @@ class HeldArrival:
         self._limit = limit
         self._errors = errors
         self._progress = progress
+        self._for_nobody = for_nobody
         self._fetched = self._taken = self._left = self._failed = self._damaged = 0
         self._pending = 0  # of what was fetched not gone through
         self._ignored: list[int] = []
@@ -186,7 +190,7 @@ class HeldArrival:
                     after = page[-1].number
                     continue
                 seen.update(waiting.number for waiting in fresh)
-                self._take_in(fresh)
+                self.take_in(fresh)
                 self.tell()
             is_whole = True
         finally:
@@ -204,16 +208,13 @@ class HeldArrival:
         ignored, self._ignored = self._ignored, []  # if they are not told, they come again
         tell(self.link, self._acknowledging, ignored)
 
-    def _is_over(self) -> bool:
-        return (
-            self._taken >= self._limit
-            or self.room <= 0
-            or self._left >= _MAX_LEFT
-            or self._failed >= _MAX_FAILED
-            or self._damaged >= _MAX_DAMAGED
-        )
+    def take_in(self, page: Sequence[Waiting]) -> None:
+        """Move envelopes that the back end has just shown into the inbox.
 
-    def _take_in(self, page: Sequence[Waiting]) -> None:
+        Raises:
+            RestoredStore: the store is older than what was seen of it.
+            StoreMoved: it may lack commits.
+        """
         context, stripes = self.link.context, dict[int, list[Arrived]]()
         self._fetched += len(page)
         self._pending = len(page)
@@ -230,6 +231,15 @@ class HeldArrival:
                 rest = rest[self._take_in_some(stripe, rest) :]
                 if self._progress is not None:
                     self._progress(self._taken, self._fetched)
+
+    def _is_over(self) -> bool:
+        return (
+            self._taken >= self._limit
+            or self.room <= 0
+            or self._left >= _MAX_LEFT
+            or self._failed >= _MAX_FAILED
+            or self._damaged >= _MAX_DAMAGED
+        )
 
     def _take_in_some(self, stripe: int, rest: Sequence[Arrived]) -> int:
         """Take in the first envelopes of a stripe; returns how many are gone through."""
@@ -277,6 +287,7 @@ class HeldArrival:
             *(self.link.context, self._acknowledging, stripe),
             *(self.room - self._pending + envelopes, self._busy),
             {receipt_of(item).number for item in self.items},
+            self._for_nobody,
         )
 
     def _is_gone(self, arrived: Arrived) -> bool:

@@ -244,7 +244,7 @@ def _take_lists(
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(context, user, answer.device_list):
-                    take_in_what_waits(link)
+                    take_in_what_waits(link, answers)
                     has_taken_in = True
                 fetched = read_fetched_list(context, user, answer.device_list, members.get(user))
             except NotRegistered:

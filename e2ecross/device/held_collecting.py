@@ -35,7 +35,7 @@ from e2ecross.state.inbox_holds import (
     read_new,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.inbox_records import decode_inbox_hold
+from e2ecross.wire.inbox_records import InboxHold, decode_inbox_hold
 
 __all__ = ["MAX_TOGETHER", "HeldIntake", "Taken"]
 
@@ -77,6 +77,7 @@ class HeldIntake:
             none wait for the next look.
         busy: senders whose envelopes are to be left.
         handed: numbers of items (`Receipt.number`) that are handed over already.
+        for_nobody: nothing is handed over: who receives next gets it, whoever that is.
     """
 
     context: Context
@@ -85,6 +86,7 @@ class HeldIntake:
     room: int
     busy: Collection[UserId] = ()
     handed: Collection[int] = ()
+    for_nobody: bool = False
 
     def take_in(self, arrived: Sequence[Arrived]) -> Taken:
         """Put what envelopes hold into the inbox, in their order.
@@ -139,7 +141,7 @@ class HeldIntake:
             if known is not None:  # another worker was faster
                 self._hand_over_again(tx, arrived, known, taken)
             else:
-                hold = new_hold(self.context.clock(), number)
+                hold = self._hold(number)
                 item = put_unread(self.context, tx, number, data, envelope, message, error, hold)
                 fresh += _note(item, arrived, taken)
         return taken
@@ -162,7 +164,7 @@ class HeldIntake:
             before = ITEMS.last_given(tx) or 0
             yield tx
             taken.items += [read_new(context, tx, self.stripe, number) for number in fresh]
-            if (ITEMS.last_given(tx) or 0) > before + len(fresh):
+            if not self.for_nobody and (ITEMS.last_given(tx) or 0) > before + len(fresh):
                 self._add_notices(tx, before, fresh, taken)
 
     def _add_notices(
@@ -187,15 +189,22 @@ class HeldIntake:
             self._hand_over_again(tx, arrived, known, taken)
             return []
         envelope, message = arrived.opened or open_arrived(self.context, data)
-        hold = new_hold(self.context.clock(), number)
+        hold = self._hold(number)
         item = take_in_opened(self.context, tx, number, data, envelope, message, hold)
         return _note(item, arrived, taken)
+
+    def _hold(self, number: int) -> InboxHold:
+        if self.for_nobody:
+            return InboxHold(0, number)
+        return new_hold(self.context.clock(), number)
 
     def _hand_over_again(self, tx: Transaction, arrived: Arrived, item: int, taken: Taken) -> None:
         """Hand over what an envelope gave before, if nobody has it."""
         record, now_ms = ITEMS.get(tx, item) if item else None, self.context.clock()
         if record is None:
             taken.settled[arrived.number] = hash_envelope(arrived.data)
+        elif self.for_nobody:
+            pass  # it is there
         elif not is_held(decode_inbox_hold(record), now_ms):
             taken.items.append(hold_item(self.context, tx, self.stripe, item, record, now_ms))
         elif number_in(self.stripe, item) in self.handed:

@@ -10,7 +10,9 @@ from e2ecross import Address, Client, Message, Notice, NoticeKind, Text, UserId
 from e2ecross.client.hints import check_lists
 from e2ecross.errors import BackendError, StoreError
 from e2ecross.protocol.device_list import hint_of
-from e2ecross.stores import MemoryStore
+from e2ecross.state.accounts import find_account
+from e2ecross.state.transactions import peer_transaction
+from e2ecross.stores import MemoryStore, Store
 from e2ecross.wire.content import DeviceHints
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.exchange import KeysWanted, UserKeys
@@ -25,9 +27,10 @@ from tests.support.devices import (
     introduce,
     make_client,
     make_device,
+    reopen_device,
     start,
 )
-from tests.support.lone_worker import end_holds
+from tests.support.store_kinds import new_store
 
 CONTACT, TABLET = BUDI.user_id, device_of(BUDI, 2)
 TEN_MINUTES_MS = 10 * 60 * 1000
@@ -36,9 +39,9 @@ TEN_MINUTES_MS = 10 * 60 * 1000
 class World:
     """Ana, who holds the list of Budi and Budi's tablet, has a newer one to hear of."""
 
-    def __init__(self, backend: BackendSimulator) -> None:
+    def __init__(self, backend: BackendSimulator, store: Store | None = None) -> None:
         self.backend, self.clock = backend, FakeClock()
-        self.store = SpyStore(MemoryStore())
+        self.store = SpyStore(store or new_store())
         self.ana = make_client(ANA, backend, self.store, clock=self.clock)
         self.budi = make_client(BUDI, backend, clock=self.clock)
         self.tablet = make_device(TABLET, clock=self.clock)
@@ -59,7 +62,10 @@ class World:
 
     @property
     def now_held(self) -> SignedDeviceList | None:
-        return account(self.ana.device, CONTACT).held
+        context = self.ana.device._context
+        with peer_transaction(context, CONTACT) as tx:
+            record = find_account(tx, CONTACT)
+        return None if record is None else record.held
 
     @property
     def asked(self) -> int:
@@ -166,9 +172,26 @@ def test_what_a_removed_device_had_sent_is_read_first(world: World) -> None:
     assert isinstance(first, Message)
     assert first.sender == BUDI
     assert world.now_held == world.newer
-    end_holds(world.ana, world.backend)
-    world.ana.confirm([first])
     rest = world.ana.receive()
+    assert [each.sender for each in rest if isinstance(each, Message)] == [TABLET] * 3
+
+
+def test_what_a_removed_device_had_sent_is_read_first_whichever_worker_hears_of_it(
+    backend: BackendSimulator,
+) -> None:
+    """One has a message of this account; another one sends to it, and is told of the list."""
+    world = World(backend, MemoryStore(64))
+    world.hear(world.held)
+    for number in range(3):
+        backend.inject(ANA, craft(world.tablet, ANA, Text(f"{number}")).encode())
+    items = world.ana.receive(limit=1)
+    other = reopen_device(world.ana.device, world.store, "another worker")
+    Client(other, backend).send(BUDI, Text("halo"))
+    assert world.now_held == world.newer
+    assert len(items) == 1
+    assert not any(isinstance(each, Message) for each in Client(other, backend).receive())
+    rest = world.ana.receive()
+    assert not any(each.redelivered for each in rest)
     assert [each.sender for each in rest if isinstance(each, Message)] == [TABLET] * 3
 
 

@@ -25,6 +25,7 @@ from tests.support.devices import (
     make_client,
     new_bundle,
 )
+from tests.support.store_kinds import STRIPES
 
 
 class Paging(BackendSimulator):
@@ -48,8 +49,10 @@ class Paging(BackendSimulator):
         holder: bytes = b"",
     ) -> list[Waiting]:
         self.wanted.append(limit)
-        size = self.size if self.repeats else min(limit, self.size)
-        return super().fetch(address, token, size, after - (self.repeats and after > 0))
+        if self.repeats:  # and holds nothing
+            return super().fetch(address, token, self.size, after - (after > 0))
+        size = min(limit, self.size)
+        return super().fetch(address, token, size, after, hold_ms=hold_ms, holder=holder)
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         if not self.repeats:
@@ -74,7 +77,8 @@ def test_pages_of_any_size_are_put_together_up_to_the_limit(
     # Never more than is left, and not asked again when nothing is.
     step = size - repeats
     taken = [0, *range(size, limit, step)]
-    assert backend.wanted[: len(taken)] == [limit - count for count in taken]
+    if not (repeats and STRIPES):  # else what is not held is shown twice before the rest is
+        assert backend.wanted[: len(taken)] == [limit - count for count in taken]
     assert all(1 <= wanted <= limit for wanted in backend.wanted)
 
 
@@ -87,7 +91,7 @@ def test_a_first_message_that_meets_damaged_sessions_is_read(backend: BackendSim
     (item,) = budi.receive()
     assert isinstance(item, Message)
     assert (item.sender, item.content) == (ANA, Text("in a new session"))
-    assert backend.mailbox(BUDI) == backend.mailbox(ANA) == []
+    assert backend.free(BUDI) == backend.mailbox(ANA) == []
     budi.confirm([item])
     assert read(budi) == []
 
@@ -167,7 +171,7 @@ def test_what_stands_behind_a_short_page_may_still_be_there_as_well() -> None:
     assert backend.mailbox(ANA) == []
 
 
-def test_endless_envelopes_of_a_damaged_contact_are_left_after_ten_thousand(
+def test_endless_envelopes_of_a_damaged_contact_are_left_after_so_many(
     backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
@@ -175,18 +179,21 @@ def test_endless_envelopes_of_a_damaged_contact_are_left_after_ten_thousand(
     budi.send(ANA, Text("halo"))
     (data,) = backend.mailbox(ANA)
     damage(ana, Table.REMOTE_IDENTITIES)
-    handed_out = 0
+    # Of one of many workers fewer, since it holds them all, and is shown each twice.
+    most, handed_out = 1_000 if STRIPES else 10_000, 0
 
-    def fetch(_address: object, _token: object, limit: int, after: int) -> list[Waiting]:
+    def fetch(
+        _address: object, _token: object, limit: int, after: int, **_hold: object
+    ) -> list[Waiting]:
         nonlocal handed_out
         handed_out += limit
-        assert handed_out <= 20_000
+        assert handed_out <= 2 * most
         return [Waiting(after + n, data) for n in range(1, limit + 1)]
 
     monkeypatch.setattr(backend, "fetch", fetch)
     with pytest.raises(RecordCorrupted):
         ana.receive(1)
-    assert 10_000 <= handed_out < 11_000  # a page more at most
+    assert most <= handed_out < most + 1_000  # a page more at most
 
 
 def test_what_was_taken_in_before_the_limit_was_reached_is_acknowledged(
@@ -205,5 +212,8 @@ def test_what_was_taken_in_before_the_limit_was_reached_is_acknowledged(
     ]
     with store_of(ana).transaction() as tx:
         tx.put(*where, b"\x01\xff")
-    assert shown(ana.receive(1)) == ["one"]
+    items = ana.receive(1)
+    assert shown(items) == ["one"]
+    if STRIPES:  # what it has is with this worker until the app has it
+        ana.confirm(items)
     assert [envelope.sender for envelope in backend.waiting(ANA)] == [BUDI, TOKO]

@@ -25,6 +25,7 @@ def moved(old: Client, backend: BackendSimulator, seed: str = "moved") -> Client
     return Client(device, backend)
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "call",
     [

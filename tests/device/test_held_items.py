@@ -189,3 +189,22 @@ def test_what_is_confirmed_or_damaged_is_not_held(
     assert list(by_stripe(context, [two, one])) == [STRIPE]
     with pytest.raises(InvalidArgument):
         by_stripe(budi._context, [one])
+
+
+def test_what_is_taken_in_for_nobody_is_with_whoever_receives_next(
+    ana: Device, budi: Device
+) -> None:
+    one, two = arrive(ana, budi, 1), arrive(ana, budi, 2)
+    (first,) = intake(ana).take_in([one]).items
+    for_nobody = replace(intake(ana), for_nobody=True)
+    taken = for_nobody.take_in([one, two])
+    assert (taken.done, len(taken.items), taken.left) == (2, 1, 0)
+    failed = for_nobody.keep_failure(arrive(ana, budi, 3), AuthenticationFailed("?"))
+    assert len(failed.items) == 1
+    with ana._context.store.transaction(STRIPE) as tx:
+        put_notice(ana._context, tx, Notice(NoticeKind.HOSTING_CHANGED, BUDI.user_id))
+    for_nobody.take_in([arrive(ana, budi, 4)])
+    confirm_in_stripe(ana._context, Acknowledging(), STRIPE, [first], [1])
+    found = find_free(ana._context, Acknowledging(), STRIPE, 10).items
+    assert [type(item) for item in found] == [Message, FailedMessage, Notice, Message]
+    assert not any(item.redelivered for item in found)

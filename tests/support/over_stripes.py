@@ -144,7 +144,7 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/client/test_hostile_mailboxes.py::test_numbers_in_the_wrong_order_lose_nothing",
         "tests/client/test_hostile_mailboxes.py::test_two_processes_that_receive_at_once_make_no_failure_of_it",
         "tests/client/test_incoming.py::test_a_first_message_that_meets_damaged_sessions_is_read",
-        "tests/client/test_incoming.py::test_endless_envelopes_of_a_damaged_contact_are_left_after_ten_thousand",
+        "tests/client/test_incoming.py::test_endless_envelopes_of_a_damaged_contact_are_left_after_so_many",
         "tests/client/test_incoming.py::test_numbers_that_the_back_end_has_no_more_are_forgotten",
         "tests/client/test_incoming.py::test_pages_of_any_size_are_put_together_up_to_the_limit[4-2-True]",
         "tests/client/test_incoming.py::test_pages_of_any_size_are_put_together_up_to_the_limit[7-2-False]",
