@@ -51,7 +51,7 @@ from tests.support.devices import (
     make_client,
     make_device,
 )
-from tests.support.store_kinds import copied, new_store, plain_store
+from tests.support.store_kinds import copied, copying
 
 CITRA = Address("messenger", "citra")
 DAY_MS = 24 * 60 * 60 * 1000
@@ -515,8 +515,7 @@ class TestWhoCounts:
         self, ana: Client, backend: Counter, clock: FakeClock
     ) -> None:
         """A copy says what the own account has granted, not what it may send."""
-        own = {1: plain_store(), 2: new_store()}
-        phone, laptop = make_account(BUDI, own, backend, stores=own.__getitem__, clock=clock)
+        phone, laptop = make_account(BUDI, (1, 2), backend, stores=copying(1), clock=clock)
         phone.send(ANA, GRANT)
         [copy] = [item for item in laptop.receive() if isinstance(item, Message)]
         assert (copy.content, copy.own_copy) == (GRANT, True)

@@ -62,7 +62,7 @@ from tests.support.devices import (
 )
 from tests.support.formats import ATTACHMENT
 from tests.support.linked import link
-from tests.support.store_kinds import copied, new_store, plain_store
+from tests.support.store_kinds import copied, copying
 
 ALL = frozenset(
     int(each) for each in Capability if each.value <= Capability.TYPING or each.value in (32, 33)
@@ -85,7 +85,7 @@ class World:
         self.budi = make_client(BUDI, self.backend, clock=self.clock, policy=policy())
         self.phone, self.laptop = make_account(
             *(ANA, (1, 2), self.backend),
-            stores=lambda number: plain_store() if number == copies_from else new_store(),
+            stores=copying(copies_from),
             clock=self.clock,
             policy=policy(),
         )

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,7 @@ from tests.support.devices import (
     make_client,
     make_device,
 )
+from tests.support.lone_worker import end_holds
 from tests.support.restores import put_back, take_copy
 
 
@@ -75,9 +77,14 @@ class Backend(BackendSimulator):
         return answer
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        **hold: Any,  # noqa: ANN401
     ) -> list[Waiting]:
-        found = super().fetch(address, token, limit, after)
+        found = super().fetch(address, token, limit, after, **hold)
         return self.answers.pop(0) if self.answers else found
 
 
@@ -98,7 +105,9 @@ def _damaged(data: bytes) -> bytes:
 def _meet(left: Client, right: Client) -> None:
     for sender, reader in ((left, right), (right, left)):
         sender.send(reader.device.address, Text("hello"))
-        assert [type(item) for item in reader.receive()] == [Message]
+        items = reader.receive()
+        assert [type(item) for item in items] == [Message]
+        reader.confirm(items)
 
 
 def _named(items: Sequence[InboxItem], kind: NoticeKind) -> set[bytes]:
@@ -171,11 +180,13 @@ def test_items_of_a_call_that_was_interrupted_come_with_the_next(
     budi.send(ANA, Text("one"))
     budi.send(ANA, Text("two"))
     assert _texts(ana.receive()) == ["one", "two"]
+    end_holds(ana, backend)
     again = Client(ana.device, backend)
     with monkeypatch.context() as patch:
         patch.setattr(Client, "_collect", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             again.receive()  # it has both in hand
+    end_holds(ana, backend)
     first = again.receive(1)
     assert _texts(first) == ["one"]
     assert all(item.redelivered for item in first)
@@ -214,10 +225,13 @@ def _pending_at_ana(backend: Backend) -> tuple[Client, Client, bytes]:
     new = Client(make_device(BUDI, seed="new"), backend)
     new.register()
     new.send(ANA, Text("it is me"))
-    assert _texts(ana.receive()) == ["it is me"]
+    items = ana.receive()
+    assert _texts(items) == ["it is me"]
+    ana.confirm(items)
     return ana, new, new.device.identity_key
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_cannot_be_read_before_a_decision_is_asked_for_after_it() -> None:
     """Rule B: nobody asked, before or after, and the sender never heard."""
     backend = Backend()
@@ -233,6 +247,7 @@ def test_what_cannot_be_read_before_a_decision_is_asked_for_after_it() -> None:
     assert _texts(ana.receive()) == ["two"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_rejected_key_takes_no_request_with_it() -> None:
     """Rule B: the back end brought up a key of its own, and with its rejection the message went."""
     backend = Backend()
@@ -252,6 +267,7 @@ def test_a_rejected_key_takes_no_request_with_it() -> None:
     assert _texts(ana.receive()) == ["two"]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_item_of_the_lost_part_of_a_store_closes_no_other(times: int) -> None:
     """Rule P: its number was given a second time, and what came under it was never shown."""
@@ -265,6 +281,7 @@ def test_an_item_of_the_lost_part_of_a_store_closes_no_other(times: int) -> None
         old += ana.receive()
         put_back(store, copy)
         ana = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+        end_holds(ana, backend)
     budi.receive()
     budi.send(ANA, Text("two"))
     handed = [item for _ in range(3) for item in (*ana.receive(), *budi.receive())]
@@ -272,11 +289,13 @@ def test_an_item_of_the_lost_part_of_a_store_closes_no_other(times: int) -> None
     for item in old:
         with suppress(InvalidArgument):
             ana.confirm([item])
+    end_holds(ana, backend)
     again = Client(ana.device, backend).receive()
     assert [item.kind for item in again if isinstance(item, Notice)] == [NoticeKind.RESTORED]
     assert "two" in _texts(again)
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("error", [BackendRefused("no"), MailboxFull("full")])
 def test_who_waits_for_a_message_hears_that_it_cannot_be_asked_for(error: BackendError) -> None:
     """Rule B: `retrying=True` was said, and the back end took no request."""
@@ -286,7 +305,9 @@ def test_who_waits_for_a_message_hears_that_it_cannot_be_asked_for(error: Backen
     budi.send(ANA, Text("two"), message_id=_id(2))
     backend.rewrite(ANA, 0, _damaged)
     backend.fail("deposit", error)
-    (first, second) = [*ana.receive(), *ana.receive()]
+    items = ana.receive()
+    ana.confirm(items)
+    first, second = [*items, *ana.receive()]
     for item, retrying in ((first, True), (second, False)):
         assert isinstance(item, FailedMessage)
         assert (item.sender, item.message_id, item.retrying) == (BUDI, _id(2), retrying)
@@ -356,13 +377,16 @@ def test_a_copy_that_is_asked_for_when_its_message_is_not_kept_any_more_is_told(
     ana.send(BUDI, Text("two"), message_id=_id(2))
     for days in (5, 3):
         backend.rewrite(BUDI, 0, _damaged)
-        assert [type(item) for item in budi.receive()] == [FailedMessage]
+        failures = budi.receive()
+        assert [type(item) for item in failures] == [FailedMessage]
+        budi.confirm(failures)
         clock.advance(days * DAY_MS)
         told = ana.receive()
     assert _named(told, NoticeKind.NOT_DELIVERED) == {_id(2)}
     assert backend.mailbox(BUDI) == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

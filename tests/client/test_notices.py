@@ -134,6 +134,7 @@ WAYS = [by_send, by_retry, by_flush]
 Way = Callable[[Client, Client, Directory], Client]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_changed_identity_that_the_policy_accepts_is_told(
     way: Way, pair: tuple[Client, Client], backend: Directory
@@ -153,6 +154,7 @@ def test_a_changed_identity_that_the_policy_accepts_is_told(
     assert read(again) == []  # once
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_downgrade_that_the_policy_accepts_is_told(
     way: Way, pair: tuple[Client, Client], backend: Directory
@@ -177,6 +179,7 @@ def test_what_comes_under_an_accepted_key_is_told_and_flagged(
     assert getattr(message, "identity_changed", None) is True
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_downgrade_that_arrives_is_told_and_flagged(
     pair: tuple[Client, Client], backend: Directory
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_downgrade_that_arrives_is_told_and_flagged(
     assert read(again) == ["goes on"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_notice_comes_until_it_is_confirmed_and_is_flagged_after_a_restart(
     ana: Client, backend: Directory
 ) -> None:
@@ -212,6 +216,7 @@ def test_a_notice_comes_until_it_is_confirmed_and_is_flagged_after_a_restart(
     assert reopen(again, backend).receive() == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_notice_is_written_with_what_makes_it_true(ana: Client, backend: Directory) -> None:
     """The send fails after the key was accepted; that it was is told all the same."""
     new = reinstalled(BUDI, backend, LAX)
@@ -226,6 +231,7 @@ def test_a_notice_is_written_with_what_makes_it_true(ana: Client, backend: Direc
     )
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_key_that_the_policy_does_not_accept_is_no_change(backend: Directory) -> None:
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     meet(ana, budi)
@@ -289,6 +295,7 @@ def test_who_sends_hears_what_the_bundle_has_brought(
     assert (delivery.identity_changed, delivery.version_downgraded) == (True, False)
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_limit_holds_also_where_messages_bring_notices(
     pair: tuple[Client, Client], backend: Directory
 ) -> None:

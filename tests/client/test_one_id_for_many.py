@@ -23,6 +23,7 @@ from tests.support.devices import (
     FakeClock,
     make_client,
 )
+from tests.support.store_kinds import copying
 
 HALO = Text("halo")
 USERS = (BUDI.user_id, TOKO.user_id, ANA.user_id)
@@ -35,7 +36,7 @@ def backend() -> BackendSimulator:
 
 @pytest.fixture
 def own(backend: BackendSimulator) -> list[Client]:
-    return make_account(ANA, (1, 2), backend)
+    return make_account(ANA, (1, 2), backend, stores=copying(1))
 
 
 @pytest.fixture
@@ -148,7 +149,8 @@ def test_a_device_that_is_listed_meanwhile_gets_the_message_to_each(
 
 
 def test_nothing_depends_on_what_is_kept(backend: BackendSimulator) -> None:
-    own = make_account(ANA, (1, 2), backend, policy=Policy(resend_kept_messages=0))
+    policy = Policy(resend_kept_messages=0)
+    own = make_account(ANA, (1, 2), backend, stores=copying(1), policy=policy)
     others = [make_client(address, backend) for address in (BUDI, TOKO)]
     own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
     require_all(own, others)
@@ -212,7 +214,7 @@ def test_the_id_of_one_message_is_that_of_all_its_copies(
 
 def test_before_there_is_another_own_device_the_id_is_nobodys(backend: BackendSimulator) -> None:
     """A device that is linked a moment later gets the kept messages under ids of their own."""
-    (ana,) = make_account(ANA, (1,), backend)
+    (ana,) = make_account(ANA, (1,), backend, stores=copying(1))
     others = [make_client(address, backend) for address in (BUDI, TOKO)]
     ana.send_many((BUDI, TOKO), Text("before"))
     messages(*others)

@@ -11,7 +11,7 @@ test is run.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
 
@@ -27,6 +27,7 @@ __all__ = [
     "STRIPES",
     "close_stores",
     "copied",
+    "copying",
     "expect_failures",
     "new_store",
     "plain_store",
@@ -57,6 +58,11 @@ def new_store(stripes: int | None = None) -> Store:
 def plain_store() -> Store:
     """A store without stripes, whatever the tests are run over: its device sends own copies."""
     return MemoryStore(0)
+
+
+def copying(number: int) -> Callable[[int], Store]:
+    """Makes the stores of an account's devices, of whom one always sends own copies."""
+    return lambda each: plain_store() if each == number else new_store()
 
 
 def copied(*what: T) -> tuple[T, ...]:
