@@ -134,6 +134,7 @@ class _Sweep:
         self._if_due = if_due
         self._renewed: set[Address] = set()
         self._left: list[Lane] = []  # nothing more is fetched for these
+        self._unreached: list[Lane] = []  # their keys could not be fetched
         self._failures = 0  # calls that have failed, one after another
         self._has_gone = False
 
@@ -151,7 +152,7 @@ class _Sweep:
 
     def _send_all(self, lanes: Sequence[Lane]) -> None:
         left, size = list(lanes), len(lanes)
-        self._left = []
+        self._left, self._unreached = [], []
         in_vain: list[Lane] = []
         while left and not self._is_given_up:
             part = left[:size]
@@ -167,6 +168,8 @@ class _Sweep:
                 self.errors.append(failure)
         if not self._has_gone:
             left += in_vain
+            if self._patience.left:  # else those that were not tried come before these
+                left += self._unreached
             self.is_in_vain |= self._failures > 0
         left += self._left
         if left:
@@ -180,6 +183,9 @@ class _Sweep:
         """Deposit what comes next in lanes; tells why the call failed, or which may go on."""
         link, context = self._link, self._link.context
         batch = collect(link, lanes, _AT_ONCE, self._renewed, self._patience)
+        self._unreached += [
+            lane for lane, error in batch.blocked.items() if isinstance(error, BackendError)
+        ]
         failure = deposit(link, batch, read_epochs_to_tell(context, lanes))
         self._told.note(batch)
         self._told.note_messages(batch)

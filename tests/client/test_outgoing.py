@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from e2ecross import Bytes, Client, Delivery, Message, Text
+from e2ecross import Address, Bytes, Client, Delivery, Message, Text
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.outbox import replace_waiting
+from e2ecross.state.transactions import stripe_transaction
 from e2ecross.stores import Table
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
@@ -33,30 +34,33 @@ from tests.support.devices import (
     dump,
     make_client,
 )
+from tests.support.lone_worker import end_holds
 
 
-def epochs(client: Client, backend: BackendSimulator) -> tuple[int, int]:
-    """How far a store has come, and what the back end knows of it."""
-    with store_of(client).transaction() as tx:
+def epochs(client: Client, backend: BackendSimulator, peer: Address) -> tuple[int, int]:
+    """How far a store, or what it has of a peer, has come, and what the back end knows of it."""
+    context = client.device._context
+    stripe = context.stripe_of(peer.user_id)
+    with stripe_transaction(context, stripe) as tx:
         own, token = read_epoch(tx), require_device(tx).backend_token
-    return own, backend.epochs(client.device.address, token)[0]
+    return own, backend.epochs(client.device.address, token)[stripe]
 
 
 def test_the_back_end_hears_the_epoch_with_every_message(backend: BackendSimulator) -> None:
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     meet(ana, budi)
     for text in ("one", "two"):
-        before, _ = epochs(ana, backend)
+        before, _ = epochs(ana, backend, BUDI)
         ana.send(BUDI, Text(text))
-        own, known = epochs(ana, backend)
+        own, known = epochs(ana, backend, BUDI)
         assert own == known == before + 1
     # A request and its answer are operations like any other.
     forget_sessions(budi)
     assert read(budi) == ["!unknown_session"] * 2
-    own, known = epochs(budi, backend)
+    own, known = epochs(budi, backend, ANA)
     assert own == known
     assert read(ana) == []
-    own, known = epochs(ana, backend)
+    own, known = epochs(ana, backend, BUDI)
     assert own == known
 
 
@@ -100,6 +104,7 @@ def test_a_full_mailbox_holds_up_nothing_that_waits_behind_it() -> None:
     assert [(item.recipient, item.code) for item in ana.pending()] == [(BUDI, "mailbox_full")]
     assert read(toko) == ["waits"]
     assert read(budi) == ["fills the mailbox"]
+    end_holds(ana, backend)
     ana.maintain()
     assert read(budi) == ["waits"]
 
@@ -118,6 +123,7 @@ def test_who_is_told_by_an_exception_that_a_mailbox_is_full_gets_no_notice_too()
     assert [item.message_id for item in ana.pending()] == [promised]
     assert read(ana) == []
     assert read(budi) == ["fills the mailbox"]
+    end_holds(ana, backend)
     ana.maintain()
     assert read(budi) == ["waits"]
     ana.send(BUDI, Text("another text under the same id"), message_id=MESSAGE_ID)

@@ -26,6 +26,7 @@ from tests.support.devices import (
     make_client,
     make_device,
 )
+from tests.support.store_kinds import copying
 
 LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 
@@ -33,10 +34,11 @@ LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 class World:
     """Ana's phone, laptop and tablet, and Budi, with whom they talk."""
 
-    def __init__(self, backend: BackendSimulator) -> None:
+    def __init__(self, backend: BackendSimulator, copies_from: int = 0) -> None:
+        """One of Ana's devices may be said to copy what it sends, whatever stores others have."""
         self.backend, self.clock = backend, FakeClock()
         self.phone, self.laptop, self.tablet = make_account(
-            ANA, (1, 2, 3), backend, clock=self.clock
+            ANA, (1, 2, 3), backend, stores=copying(copies_from), clock=self.clock
         )
         self.budi = make_client(BUDI, backend, clock=self.clock)
 
@@ -68,6 +70,10 @@ def notices(items: Sequence[InboxItem]) -> list[Notice]:
 
 
 class TestOwnCopies:
+    @pytest.fixture
+    def world(self, backend: BackendSimulator) -> World:
+        return World(backend, copies_from=2)
+
     def test_what_one_sends_the_others_have_with_whom_it_was_for(self, world: World) -> None:
         world.laptop.send(BUDI.user_id, Text("halo"))
         phone, laptop, tablet, budi = map(messages, world.run())
@@ -185,6 +191,7 @@ class TestShareHistory:
 
 
 class TestPins:
+    @pytest.mark.usefixtures("alone")
     def test_what_is_verified_on_the_phone_is_verified_everywhere(self, world: World) -> None:
         world.phone.send(BUDI.user_id, Text("halo"))
         world.run()
@@ -211,8 +218,12 @@ class TestPins:
         with pytest.raises(UntrustedIdentity):
             world.laptop.send(TOKO.user_id, Text("halo"))
 
-    def test_a_key_that_waits_is_accepted_on_the_phone_for_all(self, world: World) -> None:
+    @pytest.mark.usefixtures("alone")
+    def test_a_key_that_waits_is_accepted_on_the_phone_for_all(
+        self, backend: BackendSimulator
+    ) -> None:
         """Budi has a new phone, and both of hers have heard of it."""
+        world = World(backend, copies_from=2)
         world.laptop.send(BUDI.user_id, Text("halo"))
         world.run()
         world.backend.forget(BUDI)

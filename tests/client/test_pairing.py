@@ -623,6 +623,7 @@ def test_two_that_confirm_at_once_sign_one_list(scene: LinkScene) -> None:
 # --- What follows ---------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("alone")
 def test_all_own_devices_hear_of_it(scene: LinkScene) -> None:
     tablet = scene.link()
     scene.phone.maintain()
@@ -637,6 +638,7 @@ def test_all_own_devices_hear_of_it(scene: LinkScene) -> None:
     assert notices(laptop) == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_push_that_is_lost_goes_later(scene: LinkScene) -> None:
     """It is no error of linking: everything that the user has asked for is done."""
     tablet = scene.link()

@@ -8,6 +8,7 @@ from e2ecross.device.waiting import Pending
 from e2ecross.errors import BackendError, MailboxFull
 from tests.client.conversation import forget_sessions, meet, promise, read, reopen, waiting
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, make_client, make_device
+from tests.support.lone_worker import end_holds
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_what_waits_is_listed_by_recipient_in_its_order_also_after_a_restart(
     (three,) = promise(ana, TOKO, "three")
     (four,) = promise(ana, BUDI, "four")
     listed = [Pending(n, BUDI, "backend_error") for n in (one, two, four)]
-    assert ana.pending() == [*listed, Pending(three, TOKO, "backend_error")]
+    other = [Pending(three, TOKO, "backend_error")]
+    assert ana.pending() in (listed + other, other + listed)
     again = reopen(ana, backend)
     assert again.pending() == ana.pending()
     backend.unreachable = False
@@ -52,6 +54,7 @@ def test_it_says_what_each_waits_for(ana: Client, backend: BackendSimulator) -> 
         Pending(two, TOKO, "backend_error"),
     }
     backend.broken.clear()
+    end_holds(ana, backend)
     backend.break_for(BUDI)
     with pytest.raises(BackendError):
         ana.maintain()

@@ -30,6 +30,7 @@ from tests.support.devices import (
     make_device,
     new_bundle,
 )
+from tests.support.store_kinds import STRIPES
 
 # --- Failures in their places ---------------------------------------------------------------
 
@@ -48,8 +49,9 @@ def test_a_message_that_cannot_be_read_stands_in_its_place_and_stops_nothing(
     assert isinstance(failed.error, AuthenticationFailed)
     assert (failed.sender, failed.message_id) == (ANA, broken.message_id)
     assert not failed.redelivered
-    assert backend.mailbox(BUDI) == []  # final: acknowledged
+    assert backend.free(BUDI) == []  # final: acknowledged
     budi.confirm(items)
+    assert backend.mailbox(BUDI) == []
     assert budi.receive() == []
     # The genuine copy still opens.
     backend.inject(BUDI, broken.encode())
@@ -165,7 +167,7 @@ def test_a_limit_bounds_what_is_taken_from_the_back_end(
     ana, budi = pair
     send(ana, BUDI, "0", "1", "2", "3", "4")
     assert shown(budi.receive(limit=2)) == ["0", "1"]
-    assert len(backend.mailbox(BUDI)) == 3
+    assert len(backend.free(BUDI)) == 3
     assert shown(budi.receive(limit=2)) == ["2", "3"]
     assert shown(budi.receive(limit=2)) == ["4"]
 
@@ -179,8 +181,14 @@ def test_items_that_wait_in_the_inbox_come_before_the_back_end_is_asked(
     send(ana, BUDI, "3")
     again = reopen(budi, backend)
     calls = len(backend.calls)
-    assert shown(again.receive(limit=2)) == ["0", "1"]
-    assert len(backend.calls) == calls
+    items = again.receive(limit=2)
+    assert shown(items) == ["0", "1"]
+    asked = backend.calls[calls:]
+    assert "fetch" not in asked
+    if STRIPES:  # one of many workers begins with its upkeep, and confirms what it has got
+        again.confirm(items)
+    else:
+        assert not asked
     items = again.receive(limit=2)
     assert shown(items) == ["2", "3"]
     assert [item.redelivered for item in items] == [True, False]
@@ -196,4 +204,4 @@ def test_no_more_is_taken_in_than_can_be_handed_over(
     assert len(budi.receive(limit=2)) == 2
     again = reopen(budi, backend)
     assert len(again.receive(limit=3)) == 3  # two of before, and one more
-    assert len(backend.mailbox(BUDI)) == 3
+    assert len(backend.free(BUDI)) == 3

@@ -7,7 +7,15 @@ import pytest
 
 from e2ecross import Address, Client, Envelope
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import Lane, LaneName, block_lane, put_control, put_envelope
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    block_lane,
+    put_control,
+    put_envelope,
+    read_lane,
+)
+from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.stripe import stripe_of
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import RetryRequest
@@ -43,6 +51,18 @@ def ask_in_vain(worker: Client, recipient: Address) -> None:
         put_control(tx, recipient, context.entropy.bytes(16), request, fresh_session=True)
 
 
+def waits_for(worker: Client) -> list[tuple[Lane, str]]:
+    """Lanes, and what each waits to pass; nothing: it was not tried."""
+    found = []
+    with worker.device._context.store.transaction() as whole:
+        for stripe in range(STRIPES + 1):
+            for lane in list_lanes(tx := whole.at(stripe)):
+                record = read_lane(tx, lane)
+                assert record is not None
+                found.append((lane, record.code))
+    return found
+
+
 def test_what_waits_for_the_user_is_not_looked_at_with_each_message(
     fleet: Fleet, spy: SpyStore
 ) -> None:
@@ -72,10 +92,27 @@ def test_keys_are_fetched_in_vain_for_some_and_what_needs_none_goes(fleet: Fleet
         ask_in_vain(one, each)
     fleet.backend.fail("fetch_keys", times=1_000)
     tried = []
-    for _ in range(4):
+    for _ in range(8):
         before = fleet.backend.calls.count("fetch_keys")
         with pytest.raises(BackendError):
             one.maintain()
         tried.append(fleet.backend.calls.count("fetch_keys") - before)
-    assert tried == [32, 32, 32, len(everybody) - 3 * 32]
+    assert tried[:3] == [32, 32, 32]
+    assert max(tried) == 32
+    assert {code for _, code in waits_for(one)} == {"backend_error"}
+    assert len(waits_for(one)) == len(everybody)
     assert read(fleet.customer(BUDI)) == ["answer"]
+
+
+def test_what_waits_for_keys_alone_goes_as_soon_as_they_can_be_fetched(fleet: Fleet) -> None:
+    """As where a deposit fails, and however often it was tried in vain before."""
+    one, citra = fleet.worker(), Address("messenger", "citra")
+    fleet.customer(citra)
+    ask_in_vain(one, citra)
+    fleet.backend.fail("fetch_keys", times=3)
+    for _ in range(3):
+        with pytest.raises(BackendError):
+            one.maintain()
+    before = len(fleet.backend.deposits)
+    one.maintain()
+    assert len(fleet.backend.deposits) == before + 1
