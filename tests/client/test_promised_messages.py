@@ -43,6 +43,7 @@ from tests.support.devices import (
     make_device,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.lone_worker import end_holds
 from tests.support.witness import Keychain
 
 FINAL = [UnknownRecipient("gone"), BackendRefused("not this one")]
@@ -64,6 +65,7 @@ def restored(client: Client, backend: BackendSimulator) -> Client:
 # --- Refused --------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("error", FINAL)
 @pytest.mark.parametrize("call", [Client.maintain, Client.receive, Client.register])
 def test_what_is_refused_for_good_is_told(
@@ -87,6 +89,7 @@ def test_what_is_refused_for_good_is_told(
     assert read(budi) == ["important"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_another_client_of_the_store_finds_out_is_told(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
@@ -121,6 +124,7 @@ class Meanwhile(BackendSimulator):
         return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("earlier", [0, 1])
 @pytest.mark.parametrize("refuses", [True, False])
 def test_what_another_thread_does_while_send_waits(refuses: bool, earlier: int) -> None:
@@ -133,7 +137,12 @@ def test_what_another_thread_does_while_send_waits(refuses: bool, earlier: int) 
     ids = [*promise(ana, BUDI, *["earlier"] * earlier), MESSAGE_ID]
     if refuses:
         backend.fail("deposit", BackendRefused("not these"), times=len(ids))
-    backend.meanwhile = other.maintain
+
+    def maintain() -> None:
+        end_holds(ana, backend)
+        other.maintain()
+
+    backend.meanwhile = maintain
     if refuses:
         with pytest.raises(BackendRefused, match="a notice says why"):
             ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
@@ -146,6 +155,7 @@ def test_what_another_thread_does_while_send_waits(refuses: bool, earlier: int) 
     assert ana.pending() == []
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("error", [*FINAL, MailboxFull("full")])
 def test_who_waits_for_a_promised_message_again_is_told_by_the_exception_and_a_notice(
     error: BackendError, pair: tuple[Client, Client], backend: BackendSimulator
@@ -173,6 +183,7 @@ def test_what_is_not_kept_until_it_could_be_sent_has_expired(
     backend.fail("deposit", times=2)
     ids = promise(ana, BUDI, "one", "two")
     ana = restored(ana, backend)
+    ana.device.restore_stripes()
     clock.advance(8 * DAY_MS)
     ana.maintain()
     assert not_delivered(read_notices(ana)) == [(message_id, EXPIRED) for message_id in ids]
@@ -248,6 +259,7 @@ def test_what_waits_for_a_decision_is_told_once_and_goes_when_the_key_is_accepte
     assert ana.pending() == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_waits_for_a_decision_is_dropped_when_the_key_is_rejected(
     backend: BackendSimulator, clock: FakeClock
 ) -> None:
