@@ -59,6 +59,7 @@ from tests.support.devices import (
     make_device,
     start,
 )
+from tests.support.lone_worker import end_holds
 
 LAX = Policy(accept_changed_identity=True)
 
@@ -87,7 +88,7 @@ def test_what_is_not_for_us_or_claims_to_be_ours_is_not_asked_for(
     assert isinstance(failed, FailedMessage)
     assert isinstance(failed.error, EnvelopeMismatch)
     assert not failed.retrying
-    assert backend.mailbox(ANA) == backend.mailbox(BUDI) == []
+    assert backend.mailbox(ANA) == backend.free(BUDI) == []
 
 
 def test_what_would_fail_again_is_not_asked_for(backend: BackendSimulator) -> None:
@@ -178,6 +179,7 @@ def test_a_copy_of_what_was_read_leaves_the_back_end_and_nothing_else(
 # --- To whom ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_copy_that_waits_does_not_go_to_an_identity_that_came_up_meanwhile(
     backend: BackendSimulator,
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_copy_that_waits_does_not_go_to_an_identity_that_came_up_meanwhile(
     assert read(new) == ["for whoever is Budi"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_copy_that_waits_waits_on_for_the_user_to_decide_about_an_identity(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
@@ -324,6 +327,7 @@ def test_a_copy_that_meets_other_damage_waits(
         for where, record in before.items():
             if where[0] is Table.SENT:
                 tx.put(*where, record)
+    end_holds(ana, backend)
     ana.maintain()
     assert read(budi) == ["lost"]
 
@@ -370,6 +374,7 @@ def test_a_request_that_another_thread_is_faster_with_goes_once(reaches: bool) -
     other = Client(budi.device, backend)
 
     def run() -> None:
+        end_holds(budi, backend)
         if reaches:
             other.maintain()
             return

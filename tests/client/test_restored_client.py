@@ -17,17 +17,18 @@ from tests.support.devices import (
     FakeClock,
     bundle_from,
     dump,
+    fill,
     make_client,
     make_device,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.lone_worker import end_holds
+from tests.support.store_kinds import STRIPES
 
 
 def put_back(rows: Dump) -> MemoryStore:
     store = MemoryStore()
-    with store.transaction() as tx:
-        for place, record in rows.items():
-            tx.put(*place, record)
+    fill(store, rows)
     return store
 
 
@@ -97,7 +98,10 @@ def test_what_is_in_the_inbox_is_not_released_by_a_store_that_is_behind(
         with pytest.raises(RestoredStore):
             again.receive()
     restored = Client(opened(behind, restored=True), backend)
-    assert read(restored) == ["not confirmed", "*restored"]
+    end_holds(restored, backend)
+    found = read(restored)
+    # What is of different stripes has no order.
+    assert (sorted(found) if STRIPES else found[::-1]) == ["*restored", "not confirmed"]
 
 
 def test_a_store_that_is_ahead_is_normal(backend: BackendSimulator) -> None:
@@ -145,10 +149,12 @@ def test_a_first_message_to_lost_prekeys_comes_again(
     assert isinstance(failed, FailedMessage)
     assert isinstance(failed.error, UnknownPrekey)
     assert not failed.retrying  # asked for all the same; nothing was read of Citra before
-    assert read(citra) == []
+    # One of many workers begins with its upkeep, so that the list is a new one by now.
+    assert read(citra) == (["*account_restored"] if STRIPES else [])
     assert "to the old keys" in read(ana)
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_waited_in_the_outbox_goes_once(backend: BackendSimulator) -> None:
     store = MemoryStore()
     ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
@@ -165,6 +171,7 @@ def test_what_waited_in_the_outbox_goes_once(backend: BackendSimulator) -> None:
     assert read(budi) == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_waited_in_the_outbox_waits_on_for_a_full_mailbox(backend: BackendSimulator) -> None:
     """It was promised to be sent, unlike a copy that somebody has asked for."""
     store = MemoryStore()
@@ -178,6 +185,7 @@ def test_what_waited_in_the_outbox_waits_on_for_a_full_mailbox(backend: BackendS
         backend.fail("deposit", MailboxFull("full"))
         again.maintain()
         assert [item.code for item in again.pending()] == ["mailbox_full"]
+        end_holds(again, backend)
     again.maintain()
     assert read(budi) == ["first", "*account_restored", "waits"]
 
@@ -185,6 +193,7 @@ def test_what_waited_in_the_outbox_waits_on_for_a_full_mailbox(backend: BackendS
 def test_out_of_reach_a_restored_store_encrypts_nothing(scene: Scene) -> None:
     """Nobody would count it, and a copy of that moment could repeat its keys."""
     ana = Client(opened(scene.store, restored=True), scene.backend)
+    ana.device.restore_stripes()
     # There is a session to send with: the bundle came some other way.
     ana.device.start_session(bundle_from(scene.backend.published(BUDI), None, kyber=True))
     before = dump(scene.store)

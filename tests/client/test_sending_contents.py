@@ -60,6 +60,7 @@ from tests.support.devices import (
     make_client,
 )
 from tests.support.formats import ATTACHMENT, REF
+from tests.support.store_kinds import copied, copying
 from tests.wire.test_framed_content import contents
 
 ALL = frozenset({10, *range(13, 21), 32, 33})
@@ -74,8 +75,16 @@ def backend() -> BackendSimulator:
 
 
 @pytest.fixture
-def ana(backend: BackendSimulator, clock: FakeClock) -> list[Client]:
-    return make_account(ANA, (1, 2), backend, clock=clock, policy=FULL)
+def own_copies() -> None:
+    """Ana's phone sends copies to her laptop, whatever stores others have."""
+
+
+@pytest.fixture
+def ana(
+    request: pytest.FixtureRequest, backend: BackendSimulator, clock: FakeClock
+) -> list[Client]:
+    stores = copying(1 if "own_copies" in request.fixturenames else 0)
+    return make_account(ANA, (1, 2), backend, stores=stores, clock=clock, policy=FULL)
 
 
 def budis(
@@ -120,6 +129,7 @@ def texts(client: Client) -> list[Content | None]:
 # --- Plans --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_who_shows_all_of_it_gets_all_of_it(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -131,6 +141,7 @@ def test_who_shows_all_of_it_gets_all_of_it(
     assert texts(budi) == texts(ana[1]) == [POLL]
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_what_is_lost_is_lost_with_consent_alone(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -165,6 +176,7 @@ def test_a_fallback_of_the_caller(
     assert texts(laptop) == [Text("Monday, or Tuesday?")]
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_a_reply_goes_to_everybody(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -176,6 +188,7 @@ def test_a_reply_goes_to_everybody(
     assert texts(laptop) == [Text("Monday")]
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_nobody_sees_a_delete_as_a_text(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -186,6 +199,7 @@ def test_nobody_sees_a_delete_as_a_text(
     assert got(laptop) == []
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_a_delete_that_nobody_there_gets_reaches_own_devices(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -206,6 +220,7 @@ def test_a_delete_that_nobody_gets_at_all(backend: BackendSimulator, clock: Fake
     assert (again.deliveries, again.content) == ((), None)
 
 
+@pytest.mark.usefixtures("own_copies")
 @pytest.mark.parametrize(
     ("lacking", "options"), [(32, {"expiry": Expiry(60)}), (33, {"view_once": True})]
 )
@@ -322,6 +337,7 @@ def test_a_device_that_came_since_the_plan_is_planned_for(
         assert got(client) == []
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_a_device_that_comes_after_the_commit_gets_nothing_that_it_does_not_obey(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client], known: list[Client]
 ) -> None:
@@ -335,6 +351,7 @@ def test_a_device_that_comes_after_the_commit_gets_nothing_that_it_does_not_obey
     assert texts(tablet) == [Text("everybody")]
 
 
+@pytest.mark.usefixtures("own_copies")
 @pytest.mark.parametrize(
     ("content", "shown"),
     [
@@ -424,6 +441,7 @@ def test_what_could_not_be_read_comes_again_in_its_form(
         assert framed(message).content_body == sent.content.content_body
 
 
+@pytest.mark.usefixtures("alone")
 def test_who_does_not_obey_it_any_more_gets_nothing_again(
     backend: BackendSimulator, clock: FakeClock, ana: list[Client]
 ) -> None:
@@ -492,6 +510,7 @@ def test_what_is_over_is_sent_to_no_new_device(
 # --- References and forwarding --------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("own_copies")
 def test_a_reference_is_the_same_at_all_ends(ana: list[Client], known: list[Client]) -> None:
     for content in (Text("halo"), POLL):
         sent = ana[0].send(BUDI, content, expiry=Expiry(60) if content is POLL else None)
@@ -577,9 +596,9 @@ def test_whatever_is_sent_is_read_at_every_end(
         return
     sent = ana[0].send(BUDI, content, allow_lossy=True, **options)
     assert sent.plan == plan
-    (own,) = got(ana[1])
-    if not view_once:
-        assert said(own) == content
+    copies = got(ana[1])
+    assert len(copies) == len(copied(ana[1]))
+    assert view_once or all(said(copy) == content for copy in copies)
     for client, ids in zip(devices, announced, strict=True):
         messages = got(client)
         if 10 in ids or not isinstance(sent.content, Framed):

@@ -43,6 +43,7 @@ from tests.support.devices import (
     make_device,
 )
 from tests.support.linked import held, link
+from tests.support.store_kinds import plain_store
 
 MINUTE_MS = 60_000
 POLICY = Policy(capabilities=frozenset({10, 19, 20, 32, 33}))
@@ -161,7 +162,7 @@ def test_a_notice_of_a_message_comes_with_it_and_before_it_is_looked_for() -> No
 def laptop(fleet: Fleet) -> Client:
     """Another device of the fleet's account, which has a store of its own."""
     one = fleet.worker()
-    laptop = link(one, fleet.backend)
+    laptop = link(one, fleet.backend, store=plain_store())
     assert read(one) == ["*device_linked"]
     return laptop
 
@@ -243,7 +244,7 @@ def test_pins_and_lists_of_others_are_taken_into_their_stripes(
         known = find_identity(view, Address(TOKO.app, TOKO.user, 1))
         assert known is not None
         assert (known.identity_key, known.verified) == (key, True)
-        assert find_identity(tx, Address(TOKO.app, TOKO.user, 1)) is None
+        assert find_identity(tx.at(0), Address(TOKO.app, TOKO.user, 1)) is None
     signed = held(toko)
     tell(fleet, laptop, DeviceListPush((signed.encode(),)))
     one.receive()
