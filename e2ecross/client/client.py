@@ -339,8 +339,10 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
                 raise error
         items = arrival.in_order()
         items += self._context.live.take_typing(limit - len(items))
-        if errors and not items:
-            raise errors[0]
+        if not items:
+            errors += held.take_damaged()
+            if errors:
+                raise errors[0]
         return self._told(items)
 
     def _check_epoch(self, link: Link) -> None:

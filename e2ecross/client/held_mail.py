@@ -51,7 +51,7 @@ _MAX_TOLD: Final = 1_000
 class HeldMail:
     """Of one client of a store with stripes."""
 
-    __slots__ = ("_acknowledging", "_context", "_holder", "_pace", "_told")
+    __slots__ = ("_acknowledging", "_context", "_damaged", "_holder", "_pace", "_told")
 
     def __init__(self, context: Context, acknowledging: Acknowledging | None = None) -> None:
         """Nothing was fetched yet.
@@ -65,6 +65,7 @@ class HeldMail:
         self._holder = Holder(context)
         self._pace = Pace()
         self._told: dict[tuple[int, int], None] = {}
+        self._damaged: list[E2ECrossError] = []  # which the app has not been told of yet
 
     def for_thread(self) -> "HeldMail":
         """Return that of a client of another thread."""
@@ -109,10 +110,15 @@ class HeldMail:
             for number, damage in found.damaged.items():
                 if (stripe, number) not in self._told and len(self._told) < _MAX_TOLD:
                     self._told[stripe, number] = None
-                    errors.append(damage)
+                    self._damaged.append(damage)
         if arrival.room <= 0:
             self._pace.forget()  # the next call goes on
         arrival.tell()
+
+    def take_damaged(self) -> list[E2ECrossError]:
+        """Return what was raised for damaged items, to be told in the place of no item; once."""
+        damaged, self._damaged = self._damaged, []
+        return damaged
 
     def confirm(self, link: Link, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` has returned; see `Client.confirm`."""

@@ -19,7 +19,7 @@ from e2ecross.errors import (
     StoreError,
 )
 from e2ecross.state.outbox import TURNS, Lane, LaneName, TurnKind, put_resend, read_lane
-from e2ecross.state.queue import number_row
+from e2ecross.state.queue import NUMBER_BITS, number_row
 from e2ecross.state.stripe import read_stripe, save_stripe
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.exchange import Deposited
@@ -46,6 +46,8 @@ from tests.support.devices import (
     make_client,
     reopen_device,
 )
+from tests.support.lone_worker import end_holds, let_look
+from tests.support.store_kinds import STRIPES
 
 
 @pytest.fixture
@@ -121,6 +123,8 @@ def test_forty_who_fail_hold_up_nobody_behind_them_for_long(
         except BackendError as caught:
             assert caught is error  # noqa: PT017 - a full mailbox is no error of the call
     assert read(last) == ["waits"]
+    # Where calls fail as a whole in one stripe after another, no more are swept in that call.
+    whole_calls_fail = bool(STRIPES) and not isinstance(error, MailboxFull)
     # Whoever comes later does not stand behind them at all.
     ana.send(last.device.address, Text("now"))
     toko = make_client(TOKO, backend)
@@ -132,12 +136,14 @@ def test_forty_who_fail_hold_up_nobody_behind_them_for_long(
         ana.maintain()
     except BackendError as caught:
         assert caught is error  # noqa: PT017
-    assert read(toko) == ["first", "waits"]
+    assert read(toko) == ["first", "waits"][: 1 if whole_calls_fail else 2]
     # What is tried in vain is bounded in each call, and all are tried in turn.
     assert backend.calls.count("deposit") <= 70
     backend.broken.clear()
+    end_holds(ana, backend)
     ana.maintain()
     assert [read(client) for client in clients] == [["waits"]] * 40
+    assert read(toko) == ["waits"] * whole_calls_fail
 
 
 def test_out_of_reach_few_calls_are_made_in_vain(backend: BackendSimulator) -> None:
@@ -186,6 +192,7 @@ def test_a_full_mailbox_does_not_change_the_order(backend: BackendSimulator) -> 
     ana.maintain()
     for _ in range(3):
         backend.fail("deposit", MailboxFull("full, for this one"))
+        end_holds(ana, backend)
         ana.maintain()
     backend.fail("deposit", MailboxFull("full, for this one"))
     with pytest.raises(MailboxFull):
@@ -209,6 +216,7 @@ def test_what_was_tried_in_vain_goes_on_in_few_calls(
     backend.break_for(BUDI, MailboxFull("full"))
     ana.maintain()
     backend.broken.clear()
+    end_holds(ana, backend)
     sizes: list[int] = []
     deposit_all = backend.deposit_all
 
@@ -218,7 +226,7 @@ def test_what_was_tried_in_vain_goes_on_in_few_calls(
 
     monkeypatch.setattr(backend, "deposit_all", counting)
     ana.maintain()
-    assert sizes == [1, 2, 4, 8, 16]
+    assert sizes == ([1, 30] if STRIPES else [1, 2, 4, 8, 16])
     assert read(budi) == texts
 
 
@@ -233,6 +241,7 @@ def test_a_refusal_is_about_one_envelope(
     ana.maintain()
     assert read(budi) == ["two"]
     assert read(toko) == ["three", "four"]
+    let_look(ana)
     assert not_delivered(read_notices(ana)) == [(one, "backend_refused")]
 
 
@@ -298,11 +307,15 @@ def test_messages_of_a_damaged_contact_hide_no_others(
         budi.send(ANA, Text(f"budi {n}"))
     toko.send(ANA, Text("toko"))
     repair = damage_contact(ana, BUDI)
-    assert [getattr(item, "content", None) for item in ana.receive(limit)] == [Text("toko")]
+    items = ana.receive(limit)
+    assert [getattr(item, "content", None) for item in items] == [Text("toko")]
+    ana.confirm(items)
+    end_holds(ana, backend)
     with pytest.raises(RecordCorrupted):
         ana.receive(limit)
     assert len(backend.mailbox(ANA)) == 5  # nothing of them is lost
     repair()
+    end_holds(ana, backend)
     assert read(ana) == [f"budi {n}" for n in range(5)]
 
 
@@ -319,6 +332,7 @@ def test_many_messages_of_a_damaged_contact_cost_one_attempt(backend: BackendSim
     assert read(ana) == ["toko"]
     assert spy.reads[Table.REMOTE_IDENTITIES] < 20
     repair()
+    end_holds(ana, backend)
     assert len(ana.receive(1000)) == 150
 
 
@@ -337,6 +351,7 @@ def test_a_damaged_contact_is_no_others_trouble_in_the_outbox(
         ana.maintain()
     assert read(toko) == ["lost"]
     repair()
+    end_holds(ana, backend)
     ana.maintain()
     assert read(budi) == ["lost"]
 
@@ -374,6 +389,7 @@ def test_a_message_whose_row_is_damaged_and_that_is_not_kept_is_told(
     one, _ = promise(ana, BUDI, "one", "two")
     damage_rows_of_lane(ana, BUDI, [1])
     ana.send(BUDI, Text("three"))
+    let_look(ana)
     assert not_delivered(read_notices(ana)) == [(one, "record_corrupted")]
     assert read(budi) == ["two", "three"]
 
@@ -569,8 +585,10 @@ def test_a_store_opens_as_restored_although_the_outbox_is_damaged(
     promise(ana, TOKO, "two")
     damage_outbox(store_of(ana), Lane(LaneName.MESSAGES, BUDI).partition, b"")
     turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
-    last = max(row for _, partition, row in dump(store_of(ana)) if partition == turns)
-    damage_outbox(store_of(ana), turns, last)
+    rows = [row for _, partition, row in dump(store_of(ana)) if partition == turns]
+    assert bool(rows) is not bool(STRIPES)
+    for last in sorted(rows)[-1:]:
+        damage_outbox(store_of(ana), turns, last)
     context = ana.device._context
     device = Device.open(store_of(ana), clock=context.clock, restored=True)
     again = Client(device, backend)
@@ -625,7 +643,8 @@ def test_a_damaged_item_of_the_inbox_hides_no_others(
     receipt = items[1].receipt
     assert receipt is not None
     with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", number_row(receipt.number), b"\x01\xff")
+        stripe, number = divmod(receipt.number, 1 << NUMBER_BITS)
+        tx.at(stripe).put(Table.INBOX, b"", number_row(number), b"\x01\xff")
     again = reopen(ana, backend)
     assert [getattr(item, "content", None) for item in again.receive()] == [
         Text("one"),
@@ -634,7 +653,8 @@ def test_a_damaged_item_of_the_inbox_hides_no_others(
     with pytest.raises(RecordCorrupted):
         again.receive()
     budi.send(ANA, Text("four"))
-    assert read(again) == ["four"]
+    # With stripes it waits for what stands before it: that is at the back end until it is confirmed.
+    assert read(again) == ([] if STRIPES else ["four"])
 
 
 @pytest.mark.parametrize("table", ["inbox", "outbox"])
