@@ -653,7 +653,7 @@ def test_a_damaged_item_of_the_inbox_hides_no_others(
     with pytest.raises(RecordCorrupted):
         again.receive()
     budi.send(ANA, Text("four"))
-    # With stripes it waits for what stands before it: that is at the back end until it is confirmed.
+    # With stripes it waits for what stands before it, which is at the back end until then.
     assert read(again) == ([] if STRIPES else ["four"])
 
 
