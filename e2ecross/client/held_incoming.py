@@ -17,6 +17,7 @@ from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.client.link import Link
+from e2ecross.client.remaining import ask_for
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
 from e2ecross.device.batch import Progress
@@ -82,16 +83,13 @@ def tell(link: Link, acknowledging: Acknowledging, ignored: Sequence[int] = ()) 
 
 def _ask_for_unsure(link: Link, acknowledging: Acknowledging) -> None:
     unsure = acknowledging.unsure(_MAX_UNSURE)
-    while unsure:
-        after = max(unsure[0].number - 1, 0)
-        page = link.backend.fetch(link.context.address, link.token, len(unsure), after)
-        there = {each.number: hash_envelope(each.envelope) for each in page}
-        last = max(there, default=unsure[-1].number)
-        for each in unsure:
-            if each.number <= last:
-                is_there = there.get(each.number) == each.envelope_hash
-                acknowledging.note_answer(each, is_there=is_there)
-        unsure = [each for each in unsure if each.number > last]
+    found = ask_for(link, (each.number for each in unsure))
+    hashes = {number: hash_envelope(data) for number, data in found.there.items()}
+    answered = hashes.keys() | found.gone
+    for each in unsure:
+        if each.number in answered:
+            is_there = hashes.get(each.number) == each.envelope_hash
+            acknowledging.note_answer(each, is_there=is_there)
 
 
 class HeldArrival:

@@ -56,4 +56,5 @@ def confirm_all(context: Context, items: Iterable[InboxItem]) -> None:
         confirm(context, Leftovers(), items)
         return
     for stripe, part in by_stripe(context, items).items():
-        confirm_in_stripe(context, Acknowledging(), stripe, part, is_acknowledged=True)
+        numbers = [receipt_of(item).backend_number for item in part]
+        confirm_in_stripe(context, Acknowledging(), stripe, part, numbers)

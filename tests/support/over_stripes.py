@@ -60,6 +60,8 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/state/test_witness.py",
     ),
     "its lanes have times, and no turns": (
+        "tests/client/test_one_recipient_fails.py::test_a_damaged_turn_hides_no_others",
+        "tests/client/test_one_recipient_fails.py::test_what_waits_is_listed_although_a_row_is_damaged[turn]",
         "tests/state/test_outbox.py::test_a_lane_that_waits_for_the_user_makes_no_walk_longer",
         "tests/state/test_outbox.py::test_a_lane_that_was_tried_in_vain_goes_behind_the_others",
         "tests/state/test_outbox.py::test_a_turn_of_no_lane_is_a_damaged_store",
@@ -75,6 +77,10 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/device/test_conversations.py::test_whatever_is_decided_and_written_where_all_devices_come_to_the_same",
     ),
     "nothing is in flight outside of a lane": (
+        "tests/client/test_send_many.py::test_no_message_overtakes_what_was_left_in_flight",
+        "tests/client/test_send_many.py::test_what_has_left_is_forgotten_although_the_next_commit_fails",
+        "tests/client/test_send_many.py::test_what_is_lost_in_flight_with_its_row_is_told",
+        "tests/client/test_send_many.py::test_what_was_left_in_flight_is_listed_and_goes_with_the_next_call",
         "tests/device/test_in_flight.py::test_a_damaged_row_in_flight_is_told_and_keeps_no_other",
     ),
     "a store with stripes is restored stripe by stripe": (
@@ -91,15 +97,5 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
     "what the app has confirmed is acknowledged without the store, whatever has become of that": (
         "tests/client/test_put_back_while_open.py::test_what_was_taken_in_before_is_not_acknowledged",
         "tests/client/test_put_back_while_open.py::test_what_was_taken_in_before_is_not_acknowledged_in_the_middle_of_a_batch",
-    ),
-    "nothing is in flight outside of a lane: who sends forgets at once what was deposited": (
-        "tests/client/test_send_many.py::test_no_message_overtakes_what_was_left_in_flight",
-        "tests/client/test_send_many.py::test_what_has_left_is_forgotten_although_the_next_commit_fails",
-        "tests/client/test_send_many.py::test_what_is_lost_in_flight_with_its_row_is_told",
-        "tests/client/test_send_many.py::test_what_was_left_in_flight_is_listed_and_goes_with_the_next_call",
-    ),
-    "a lane of a store with stripes has no turn: its record says when it is due": (
-        "tests/client/test_one_recipient_fails.py::test_a_damaged_turn_hides_no_others",
-        "tests/client/test_one_recipient_fails.py::test_what_waits_is_listed_although_a_row_is_damaged[turn]",
     ),
 }
