@@ -10,7 +10,7 @@ from e2ecross.device.held_items import by_stripe, confirm_in_stripe
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.context import Context
-from e2ecross.state.inbox import ITEMS, InboxItem, walk_inbox
+from e2ecross.state.inbox import ITEMS, InboxItem, receipt_of, walk_inbox
 from e2ecross.state.inbox_holds import hold_item
 from e2ecross.stores import Transaction
 
