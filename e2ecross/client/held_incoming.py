@@ -299,7 +299,7 @@ class HeldArrival:
         self.stripes.add(stripe)
         self.items += taken.items
         shown = [*taken.shown, *(receipt_of(item).number for item in taken.items)]
-        self._acknowledging.note_shown(shown, self.link.context.clock())
+        self._acknowledging.note_shown(self.link.context, shown)
         self._acknowledging.note_due(stripe, taken.settled)
         self._busy |= taken.busy
         self._left += taken.left

@@ -124,7 +124,7 @@ class HeldMail:
         """Close items that `receive` has returned; see `Client.confirm`."""
         stripes = by_stripe(self._context, require_list("items", items))
         receipts = [receipt_of(item) for each in stripes.values() for item in each]
-        shown = self._acknowledging.take_shown(receipts, self._context.clock())
+        shown = self._acknowledging.take_shown(self._context, receipts)
         acknowledged = frozenset[int]()
         with suppress(BackendError):  # the rows of the envelopes stay
             acknowledge(link, shown)

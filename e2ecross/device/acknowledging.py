@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from e2ecross.state.context import Context
 from e2ecross.state.inbox import forget_arrivals
 from e2ecross.state.inbox_holds import HOLD_MS
 from e2ecross.state.receipt import Receipt
@@ -54,13 +55,14 @@ class Acknowledging:
         self._heard: dict[int, set[int]] = {}
         self._shown: dict[int, int] = {}  # when the back end has shown the envelope of which item
 
-    def note_shown(self, numbers: Iterable[int], now_ms: int) -> None:
+    def note_shown(self, context: Context, numbers: Iterable[int]) -> None:
         """Note of which items the back end has just shown the envelopes.
 
         Args:
+            context: of the device.
             numbers: of the items (`Receipt.number`).
-            now_ms: milliseconds since 1970.
         """
+        now_ms = context.clock()
         for number in numbers:
             self._shown.pop(number, None)
             self._shown[number] = now_ms
@@ -68,8 +70,9 @@ class Acknowledging:
             for number in list(self._shown)[:-_MAX_SHOWN]:
                 self._shown.pop(number, None)
 
-    def take_shown(self, receipts: Iterable[Receipt], now_ms: int) -> list[int]:
+    def take_shown(self, context: Context, receipts: Iterable[Receipt]) -> list[int]:
         """Return the envelopes of items that are done with, as far as it has shown them lately."""
+        now_ms = context.clock()
         shown = {receipt: self._shown.pop(receipt.number, None) for receipt in receipts}
         return sorted(
             receipt.backend_number

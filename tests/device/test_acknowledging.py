@@ -6,11 +6,17 @@ import pytest
 from e2ecross.device import acknowledging as module
 from e2ecross.device.acknowledging import Acknowledging, Unsure
 from e2ecross.errors import BackendError
+from e2ecross.state.context import Context
 from e2ecross.state.inbox_holds import HOLD_MS
 from e2ecross.state.receipt import Receipt
-from tests.support.devices import NOW_MS
+from tests.support.devices import ANA, FakeClock, make_device
 
 HASH, OTHER = bytes(32), bytes(range(32))
+
+
+@pytest.fixture
+def context(clock: FakeClock) -> Context:
+    return make_device(ANA, clock=clock)._context
 
 
 def receipt(number: int, backend_number: int) -> Receipt:
@@ -27,27 +33,35 @@ def tell_in_vain(acknowledging: Acknowledging) -> None:
         raise BackendError(f"out of reach: {numbers}")
 
 
-def test_what_was_shown_lately_is_told_once_without_a_question() -> None:
+def test_what_was_shown_lately_is_told_once_without_a_question(
+    context: Context, clock: FakeClock
+) -> None:
     acknowledging, items = Acknowledging(), [receipt(2, 12), receipt(1, 11), receipt(3, 0)]
-    acknowledging.note_shown([1, 2, 3], NOW_MS)
-    assert acknowledging.take_shown([*items, receipt(4, 14)], NOW_MS + HOLD_MS - 1) == [11, 12]
-    assert acknowledging.take_shown(items, NOW_MS) == []
+    acknowledging.note_shown(context, [1, 2, 3])
+    clock.advance(HOLD_MS - 1)
+    assert acknowledging.take_shown(context, [*items, receipt(4, 14)]) == [11, 12]
+    assert acknowledging.take_shown(context, items) == []
 
 
 @pytest.mark.parametrize("later_ms", [HOLD_MS, -1])
-def test_what_was_shown_a_minute_ago_or_by_another_clock_is_not(later_ms: int) -> None:
+def test_what_was_shown_a_minute_ago_or_by_another_clock_is_not(
+    later_ms: int, context: Context, clock: FakeClock
+) -> None:
     acknowledging = Acknowledging()
-    acknowledging.note_shown([1], NOW_MS)
-    assert acknowledging.take_shown([receipt(1, 11)], NOW_MS + later_ms) == []
+    acknowledging.note_shown(context, [1])
+    clock.advance(later_ms)
+    assert acknowledging.take_shown(context, [receipt(1, 11)]) == []
 
 
-def test_what_is_remembered_as_shown_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_as_shown_is_bounded(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_MAX_SHOWN", 2)
     acknowledging = Acknowledging()
-    acknowledging.note_shown([1, 2], NOW_MS)
-    acknowledging.note_shown([1, 3], NOW_MS)
+    acknowledging.note_shown(context, [1, 2])
+    acknowledging.note_shown(context, [1, 3])
     items = [receipt(number, number) for number in (1, 2, 3)]
-    assert acknowledging.take_shown(items, NOW_MS) == [1, 3]
+    assert acknowledging.take_shown(context, items) == [1, 3]
 
 
 def test_what_could_not_be_told_is_asked_for_before_it_is_told_again() -> None:
