@@ -150,7 +150,9 @@ def test_a_number_under_which_something_else_stands_is_not_acknowledged() -> Non
     budi.send(ANA, Text("not to be lost"))
     ((number, _),) = backend._accounts[ANA].mailbox
     backend.answers = [[Waiting(number, b"unreadable")]]
-    assert _texts([*ana.receive(), *ana.receive()]) == ["not to be lost"]
+    items = ana.receive()
+    end_holds(ana, backend)
+    assert _texts([*items, *ana.receive()]) == ["not to be lost"]
 
 
 def test_what_is_gone_counts_for_the_limit() -> None:
