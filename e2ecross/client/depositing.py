@@ -28,7 +28,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.metrics import Watch
-from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.outbox import Backlog, BacklogName, Waiting
 
 __all__ = ["FINAL", "MAX_BYTES", "MAX_ENVELOPES", "Batch", "deposit"]
 
@@ -44,11 +44,11 @@ class Batch:
     """What goes in one deposit, and what becomes of it.
 
     Attributes:
-        items: what waits, with its envelope, lane by lane.
+        items: what waits, with its envelope, backlog by backlog.
         taken: what the back end has.
         refused: what is given up, and why.
-        blocked: lanes that cannot go on, and why.
-        left: lanes that were not looked at to their end, because too much was done in vain.
+        blocked: backlogs that cannot go on, and why.
+        left: backlogs that were not looked at to their end, because too much was done in vain.
         seqs: the newest lists of devices, by what the back end says.
         size: bytes of all envelopes.
     """
@@ -56,17 +56,17 @@ class Batch:
     items: list[tuple[Waiting, bytes]] = field(default_factory=list)
     taken: list[Waiting] = field(default_factory=list)
     refused: dict[Waiting, E2ECrossError] = field(default_factory=dict)
-    blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
-    left: list[Lane] = field(default_factory=list)
+    blocked: dict[Backlog, E2ECrossError] = field(default_factory=dict)
+    left: list[Backlog] = field(default_factory=list)
     seqs: dict[UserId, int] = field(default_factory=dict)
     size: int = 0
 
     @property
-    def codes(self) -> list[tuple[Lane, str]]:
-        """What lanes wait to pass; not those that wait for the user, who are noted elsewhere."""
+    def codes(self) -> list[tuple[Backlog, str]]:
+        """What backlogs wait to pass; not those that wait for the user, who are noted elsewhere."""
         return [
-            (lane, error.code)
-            for lane, error in self.blocked.items()
+            (backlog, error.code)
+            for backlog, error in self.blocked.items()
             if not isinstance(error, UntrustedIdentity)
         ]
 
@@ -91,7 +91,7 @@ def deposit(
     if not batch.items:
         return None
     envelopes = [data for _, data in batch.items]
-    users = {waiting.lane.recipient.user_id for waiting, _ in batch.items}
+    users = {waiting.backlog.recipient.user_id for waiting, _ in batch.items}
     stripes = {link.context.stripe_of(user) for user in users}
     told = {stripe: epochs[stripe] for stripe in sorted(stripes)}
     try:
@@ -114,12 +114,12 @@ def deposit(
             continue
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
         is_dropped = isinstance(reason, MailboxFull) and (
-            waiting.lane.name is LaneName.REQUESTS or waiting.message_id in wanted
+            waiting.backlog.name is BacklogName.REQUESTS or waiting.message_id in wanted
         )
         if is_dropped or isinstance(reason, FINAL):
             batch.refused[waiting] = reason
         else:
-            batch.blocked[waiting.lane] = reason
+            batch.blocked[waiting.backlog] = reason
     batch.taken += new
     if batch.refused:
         _keep_own_copies(batch, own)
@@ -130,7 +130,7 @@ def deposit(
 
 def _tell(watch: Watch, batch: Batch, taken: Collection[Waiting]) -> None:
     """Tell how many copies of messages the back end has now, and what it refuses for good."""
-    sent = sum(waiting.lane.name is LaneName.MESSAGES for waiting in taken)
+    sent = sum(waiting.backlog.name is BacklogName.MESSAGES for waiting in taken)
     if sent:
         watch.count("sent", sent)
     for waiting, _ in batch.items:
@@ -143,9 +143,9 @@ def _keep_own_copies(batch: Batch, own: UserId) -> None:
     waiting_for = {
         waiting.message_id
         for waiting, _ in batch.items
-        if waiting.lane.recipient.user_id != own and waiting.lane in batch.blocked
+        if waiting.backlog.recipient.user_id != own and waiting.backlog in batch.blocked
     }
     for waiting, reason in list(batch.refused.items()):
-        is_own = waiting.lane.recipient.user_id == own
+        is_own = waiting.backlog.recipient.user_id == own
         if is_own and waiting.message_id in waiting_for and isinstance(reason, BackendRefused):
-            batch.blocked[waiting.lane] = batch.refused.pop(waiting)
+            batch.blocked[waiting.backlog] = batch.refused.pop(waiting)

@@ -6,8 +6,8 @@ Rules:
   that cannot be reached stop another of the same recipient.
 - A ciphertext leaves after its commit. What the back end has taken is forgotten with the next one.
 - The copies of a message are deposited in one call, but those that stand behind something else in
-  their lanes: they go in their order (`outgoing.py`). None for the own account goes before all for
-  the recipient: those that have an id of their own go in the next call.
+  their backlogs: they go in their order (`outgoing.py`). None for the own account goes before all
+  for the recipient: those that have an id of their own go in the next call.
 - What the back end says of newer lists is followed a few times, and costs one question where it is
   not true. Whatever becomes of that, what was sent before is sent.
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
@@ -45,7 +45,7 @@ from e2ecross.errors import (
     RemoteError,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.outbox import Backlog, BacklogName, Waiting
 
 __all__ = ["FanOut"]
 
@@ -87,9 +87,9 @@ class FanOut:
         self._outcomes = {message: Outcome(message.address) for message in messages}
         self._unsettled: dict[Waiting, _Unsettled] = {}
         self._fresh: set[Waiting] = set()  # promised to nobody before
-        self._blocked: list[tuple[Lane, str]] = []
+        self._blocked: list[tuple[Backlog, str]] = []
         self._to_sweep: list[int] = []
-        self._in_vain: dict[Lane, None] = {}
+        self._in_vain: dict[Backlog, None] = {}
         self._seqs: dict[UserId, int] = {}  # lists by which was sent
         self._told = Told()
         self._purpose = 0
@@ -155,15 +155,15 @@ class FanOut:
                 apart += [parts] if parts.apart else []
                 left += [(parts, message, posted, waiting) for waiting in parts.behind]
         all_posted = (each for each in results.values() if isinstance(each, Posted))
-        lanes = (copy.waiting.lane for posted in all_posted for copy in posted.copies)
-        with freeing(self._link, lanes):
+        backlogs = (copy.waiting.backlog for posted in all_posted for copy in posted.copies)
+        with freeing(self._link, backlogs):
             self._deposit(groups, epochs)
             due = [p.apart for p in apart if self._is_due(p, [item.waiting for item in p.apart])]
             self._deposit(due, epochs)
             behind = [
                 (message, posted, waiting)
                 for parts, message, posted, waiting in left
-                if waiting.lane.recipient.user_id == posted.conversation.user_id
+                if waiting.backlog.recipient.user_id == posted.conversation.user_id
                 or self._is_due(parts, [waiting])
             ]
             if behind:
@@ -211,7 +211,7 @@ class FanOut:
         for address in devices:
             with suppress(RecordCorrupted):
                 is_repaired |= repair_sessions(context, address)
-                is_repaired |= repair(context, Lane(LaneName.MESSAGES, address))
+                is_repaired |= repair(context, Backlog(BacklogName.MESSAGES, address))
         return is_repaired
 
     def _prepare(self, needed: Iterable[KeysNeeded]) -> None:
@@ -236,7 +236,7 @@ class FanOut:
         return False
 
     def _deposit(self, groups: Sequence[Sequence[Item]], epochs: Mapping[int, int]) -> None:
-        """Deposit what stands alone in its lane, the copies of a message in one call."""
+        """Deposit what stands alone in its backlog, the copies of a message in one call."""
         batch, failed = Batch(), dict[Waiting, Failure]()
         wanted = {item.waiting.message_id for group in groups for item in group}
 
@@ -246,7 +246,7 @@ class FanOut:
 
         def fail(group: Sequence[Item], error: Failure) -> None:
             failed.update((item.waiting, error) for item in group)
-            self._note_in_vain(item.waiting.lane for item in group)
+            self._note_in_vain(item.waiting.backlog for item in group)
 
         if self._failure is not None:
             for group in groups:
@@ -262,9 +262,9 @@ class FanOut:
             waiting = item.waiting
             if waiting not in taken:
                 error = failed.get(waiting) or batch.refused.get(waiting)
-                if waiting.lane in batch.blocked:
-                    self._note_in_vain([waiting.lane])
-                error = error or batch.blocked[waiting.lane]
+                if waiting.backlog in batch.blocked:
+                    self._note_in_vain([waiting.backlog])
+                error = error or batch.blocked[waiting.backlog]
                 is_refused = waiting in batch.refused
                 self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)
             self._told.messages[item.message] = None
@@ -280,10 +280,10 @@ class FanOut:
         for waiting in taken:
             leftovers.note_sent(waiting)
 
-    def _note_in_vain(self, lanes: Iterable[Lane]) -> None:
-        """Note that nothing could be sent from lanes: nobody need wait until we have."""
+    def _note_in_vain(self, backlogs: Iterable[Backlog]) -> None:
+        """Note that nothing could be sent from backlogs: nobody need wait until we have."""
         if self._link.context.store.stripes:
-            self._in_vain.update(dict.fromkeys(lanes))
+            self._in_vain.update(dict.fromkeys(backlogs))
 
     def _follow(self, behind: Sequence[tuple[Outgoing, Posted, Waiting]]) -> None:
         """Deposit what stands behind something else, with what stands there."""
@@ -305,21 +305,21 @@ class FanOut:
             except (BackendError, RemoteError) as error:
                 if not isinstance(error, (*FINAL, MailboxFull)):
                     return error
-                failed[waiting.lane.recipient] = error
+                failed[waiting.backlog.recipient] = error
             except (UntrustedIdentity, RecordCorrupted) as error:
-                failed[waiting.lane.recipient] = error
+                failed[waiting.backlog.recipient] = error
             else:
                 if not is_sent:
-                    failed[waiting.lane.recipient] = _waits_for_others()
+                    failed[waiting.backlog.recipient] = _waits_for_others()
                 elif self._link.context.store.stripes:
-                    stripe = self._link.context.stripe_of(waiting.lane.recipient.user_id)
+                    stripe = self._link.context.stripe_of(waiting.backlog.recipient.user_id)
                     self._to_sweep.append(stripe)
             return None
 
         def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:
             message, _, waiting = item
-            self._outcomes[message].failed[waiting.lane.recipient] = error
-            self._note_in_vain([waiting.lane])
+            self._outcomes[message].failed[waiting.backlog.recipient] = error
+            self._note_in_vain([waiting.backlog])
 
         if self._failure is not None:
             for item in behind:
@@ -369,7 +369,7 @@ class FanOut:
             free_at_once(self._link.context, self._in_vain)
 
     def _give_up(
-        self, listed: Mapping[Waiting, _Unsettled], *, blocked: Sequence[tuple[Lane, str]] = ()
+        self, listed: Mapping[Waiting, _Unsettled], *, blocked: Sequence[tuple[Backlog, str]] = ()
     ) -> None:
         """Note what was not taken, and leave out what another call has sent meanwhile."""
         context, given_up = self._link.context, list[Result]()
@@ -387,7 +387,7 @@ class FanOut:
                 error = refused_for_another()
             elif isinstance(now, Waiting) and is_refused:
                 given_up.append(Result(now, error.code, is_told=waiting in self._fresh))
-            self._outcomes[message].failed[waiting.lane.recipient] = error
+            self._outcomes[message].failed[waiting.backlog.recipient] = error
         if given_up or blocked:
             settle(context, given_up, blocked=blocked)
 

@@ -2,10 +2,11 @@
 """Sending through a back end: from the outbox to envelopes that the back end has.
 
 Rules:
-- Each lane goes in its order, and none waits for another: what fails with one recipient delays that
-  recipient alone, also where the back end refuses a whole call for the sake of one envelope in it.
-- How much is tried in vain in one call is bounded; lanes that were tried are not tried again before
-  those that were not, and take turns. What goes well goes on.
+- Each backlog goes in its order, and none waits for another: what fails with one recipient delays
+  that recipient alone, also where the back end refuses a whole call for the sake of one envelope
+  in it.
+- How much is tried in vain in one call is bounded; backlogs that were tried are not tried again
+  before those that were not, and take turns. What goes well goes on.
 - What the back end refuses for good is given up. What it cannot do now is tried again.
 """
 
@@ -26,8 +27,8 @@ from e2ecross.device.waiting import (
     encrypt_waiting,
     find_posted,
     is_something_due,
-    next_lanes,
-    next_of_lane,
+    next_backlogs,
+    next_of_backlog,
     note_stranger,
     read_epochs_to_tell,
     read_held_key,
@@ -42,7 +43,7 @@ from e2ecross.errors import (
     UnknownRecipient,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
+from e2ecross.state.outbox import Backlog, BacklogName, TurnKind, Waiting
 from e2ecross.wire.envelope import Envelope
 
 __all__ = [
@@ -58,7 +59,7 @@ __all__ = [
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
 _MAX_IN_VAIN: Final = 32
-"""Lanes of a kind that one flush tries in vain."""
+"""Backlogs of a kind that one flush tries in vain."""
 _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
 
@@ -68,7 +69,7 @@ class Patience:
     """What one call may do in vain before it encrypts anything.
 
     Attributes:
-        left: lanes for which keys may still be fetched in vain.
+        left: backlogs for which keys may still be fetched in vain.
     """
 
     left: int = _MAX_IN_VAIN
@@ -93,13 +94,13 @@ class Told:
         self.seqs.update(batch.seqs)
         for waiting, error in batch.refused.items():
             if isinstance(error, UnknownRecipient):
-                self.gone.add(waiting.lane.recipient.user_id)
+                self.gone.add(waiting.backlog.recipient.user_id)
 
     def note_messages(self, batch: Batch) -> None:
         """Note messages that were taken, whoever has sent them."""
         for waiting in batch.taken:
-            if waiting.lane.name is LaneName.MESSAGES:
-                message = Outgoing(waiting.lane.recipient, waiting.message_id, is_new=False)
+            if waiting.backlog.name is BacklogName.MESSAGES:
+                message = Outgoing(waiting.backlog.recipient, waiting.message_id, is_new=False)
                 self.messages[message] = None
 
 
@@ -134,13 +135,13 @@ def send_waiting(
         UntrustedIdentity: what stands before it waits for the user, and so does it.
         BackendError: the back end cannot be reached; everything stays.
     """
-    lane, context, copy_id = copy.lane, link.context, copy.message_id
+    backlog, context, copy_id = copy.backlog, link.context, copy.message_id
     most, renewed = _FIRST_BATCH, set[Address]()
     while True:
-        batch = collect(link, [lane], most, renewed)
-        epochs = read_epochs_to_tell(context, [lane])
+        batch = collect(link, [backlog], most, renewed)
+        epochs = read_epochs_to_tell(context, [backlog])
         failure = deposit(link, batch, epochs, wanted=[copy_id])
-        # A call that fails as a whole says nothing of the lane: the next flush begins with it.
+        # A call that fails as a whole says nothing of the backlog: the next flush begins with it.
         told.note(batch)
         told.note_messages(batch)
         settle_batch(link, batch, told=copy_id if is_new else b"")
@@ -152,12 +153,12 @@ def send_waiting(
             return True
         if found is False:
             raise refused_for_another()
-        error = failure or batch.blocked.get(lane) or _held(link, lane)
+        error = failure or batch.blocked.get(backlog) or _held(link, backlog)
         if isinstance(error, MailboxFull):
-            take_back(context, lane.recipient, copy_id, is_told=is_new)
+            take_back(context, backlog.recipient, copy_id, is_told=is_new)
         if error is not None:
             raise error
-        if not batch.items and not next_of_lane(context, lane, 1):
+        if not batch.items and not next_of_backlog(context, backlog, 1):
             return False
         most = min(2 * most, MAX_ENVELOPES)
 
@@ -167,10 +168,10 @@ def refused_for_another() -> BackendRefused:
     return BackendRefused("the back end has refused the message: a notice says why")
 
 
-def _held(link: Link, lane: Lane) -> UntrustedIdentity | None:
-    """Return that a lane waits for the user, if it does: then nothing of it was collected."""
-    key = read_held_key(link.context, lane)
-    return UntrustedIdentity(lane.recipient, key) if key else None
+def _held(link: Link, backlog: Backlog) -> UntrustedIdentity | None:
+    """Return that a backlog waits for the user, if it does: then nothing of it was collected."""
+    key = read_held_key(link.context, backlog)
+    return UntrustedIdentity(backlog.recipient, key) if key else None
 
 
 def flush_outbox(link: Link, told: Told) -> None:
@@ -184,7 +185,7 @@ def flush_outbox(link: Link, told: Told) -> None:
         return
     flush = _Flush(link, told)
     for kind in (TurnKind.READY, TurnKind.LATER):
-        for name in LaneName:  # what users sent goes first
+        for name in BacklogName:  # what users sent goes first
             flush.send_all(name, kind)
         if flush.error is not None:  # nobody may be reached: enough was tried
             break
@@ -192,7 +193,7 @@ def flush_outbox(link: Link, told: Told) -> None:
 
 
 class _Flush:
-    """One walk over the lanes.
+    """One walk over the backlogs.
 
     Attributes:
         error: why it was given up to reach anybody.
@@ -204,23 +205,23 @@ class _Flush:
         self._link = link
         self._told = told
         self._renewed: set[Address] = set()
-        self._in_vain: dict[Lane, E2ECrossError] = {}
+        self._in_vain: dict[Backlog, E2ECrossError] = {}
         self._damaged: RecordCorrupted | None = None
 
-    def send_all(self, name: LaneName, kind: TurnKind) -> None:
-        """Deposit what waits in lanes of a kind, within the bounds on what is tried in vain."""
+    def send_all(self, name: BacklogName, kind: TurnKind) -> None:
+        """Deposit what waits in backlogs of a kind, within the bounds on what is tried in vain."""
         size = _FIRST_BATCH if kind is TurnKind.READY else 1
         after, failures, tried = 0, 0, len(self._in_vain)
-        lanes: list[Lane] = []
+        backlogs: list[Backlog] = []
         while len(self._in_vain) - tried < _MAX_IN_VAIN:
-            if not lanes:
-                turns = next_lanes(self._link.context, name, kind, after, size)
+            if not backlogs:
+                turns = next_backlogs(self._link.context, name, kind, after, size)
                 after, self._damaged = turns.last, self._damaged or turns.damaged
                 # Behind what was tried just now nothing else stands.
-                lanes = [lane for lane in turns.lanes if lane not in self._in_vain]
-                if not lanes:
+                backlogs = [backlog for backlog in turns.backlogs if backlog not in self._in_vain]
+                if not backlogs:
                     return
-            part, behind = lanes[:size], lanes[size:]
+            part, behind = backlogs[:size], backlogs[size:]
             batch = collect(self._link, part, size, self._renewed)
             failure = deposit(self._link, batch, read_epochs_to_tell(self._link.context, part))
             if failure is not None:
@@ -234,12 +235,12 @@ class _Flush:
                 self.error = failure
                 return
             if failure is not None:  # one of many may be the reason: the others do not wait for it
-                lanes = part + behind if len(part) > 1 else behind
+                backlogs = part + behind if len(part) > 1 else behind
             elif batch.items or batch.refused:
                 failures, size = 0, min(2 * size, MAX_ENVELOPES)
-                lanes = [lane for lane in part if lane not in self._in_vain] + behind
+                backlogs = [backlog for backlog in part if backlog not in self._in_vain] + behind
             else:
-                lanes = behind
+                backlogs = behind
 
     def report(self) -> None:
         """Raise the first error that is to be raised."""
@@ -250,7 +251,7 @@ class _Flush:
 
 def collect(
     link: Link,
-    lanes: Iterable[Lane],
+    backlogs: Iterable[Backlog],
     most: int,
     renewed: set[Address],
     patience: Patience | None = None,
@@ -259,30 +260,30 @@ def collect(
 
     Args:
         link: to the back end.
-        lanes: where to look.
+        backlogs: where to look.
         most: how many at most.
         renewed: recipients with whom a new session was started; updated.
         patience: when it has come to an end, what is not encrypted is left; updated. None: nothing
             is left.
     """
     batch = Batch()
-    for lane in lanes:
+    for backlog in backlogs:
         try:
-            for waiting in _next_of_lane(link, lane, most - len(batch.items)):
+            for waiting in _next_of_backlog(link, backlog, most - len(batch.items)):
                 if waiting.envelope is None and patience is not None and not patience.left:
-                    batch.left.append(lane)
+                    batch.left.append(backlog)
                     break
                 _add(link, batch, waiting, renewed)
                 if batch.size > MAX_BYTES:
                     batch.items.pop()
                     return batch
         except UntrustedIdentity as error:
-            hold_for_decision(link.context, lane, error.identity_key)
-            batch.blocked[lane] = error
+            hold_for_decision(link.context, backlog, error.identity_key)
+            batch.blocked[backlog] = error
         except NotRegistered:
             raise
         except (BackendError, RecordCorrupted) as error:
-            batch.blocked[lane] = error
+            batch.blocked[backlog] = error
             if patience is not None and isinstance(error, BackendError):
                 patience.left -= 1
         if len(batch.items) >= most:
@@ -290,13 +291,13 @@ def collect(
     return batch
 
 
-def _next_of_lane(link: Link, lane: Lane, limit: int) -> list[Waiting]:
+def _next_of_backlog(link: Link, backlog: Backlog, limit: int) -> list[Waiting]:
     try:
-        return next_of_lane(link.context, lane, limit)
+        return next_of_backlog(link.context, backlog, limit)
     except RecordCorrupted:
-        if not repair(link.context, lane):
+        if not repair(link.context, backlog):
             raise
-        return next_of_lane(link.context, lane, limit)
+        return next_of_backlog(link.context, backlog, limit)
 
 
 def _add(link: Link, batch: Batch, waiting: Waiting, renewed: set[Address]) -> None:
@@ -316,7 +317,7 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
 
     With the first of each recipient that needs it a new session is started; the others use that.
     """
-    context, address, is_repaired = link.context, waiting.lane.recipient, False
+    context, address, is_repaired = link.context, waiting.backlog.recipient, False
     before = read_identity(context, address)
     while True:
         try:
@@ -348,9 +349,9 @@ def settle_batch(
     """
     if failure is not None:
         for waiting, _ in batch.items:
-            batch.blocked[waiting.lane] = failure
+            batch.blocked[waiting.backlog] = failure
     results = [*map(Result, batch.taken)]
     for waiting, error in batch.refused.items():
-        is_told = waiting.lane.name is LaneName.MESSAGES and waiting.message_id == told
+        is_told = waiting.backlog.name is BacklogName.MESSAGES and waiting.message_id == told
         results.append(Result(waiting, error.code, is_told=is_told))
     settle(link.context, results, blocked=batch.codes)

@@ -2,11 +2,12 @@
 """Which copies of a message are deposited together.
 
 Rules:
-- Those that stand alone in their lanes go at once, in one call: what goes for the own account the
-  back end takes only if it takes one for the recipient's, and it knows them by their message id.
+- Those that stand alone in their backlogs go at once, in one call: what goes for the own account
+  the back end takes only if it takes one for the recipient's, and it knows them by their message
+  id.
 - Those for the own account that have an id of their own go in the next call.
-- What stands behind something else goes in the order of its lane; then nothing for the own account
-  goes before it, if that is all that there is for the recipient.
+- What stands behind something else goes in the order of its backlog; then nothing for the own
+  account goes before it, if that is all that there is for the recipient.
 """
 
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class Parts(NamedTuple):
         message: which.
         group: go at once, in one call.
         apart: go after them, in one call.
-        behind: go in the order of their lanes.
+        behind: go in the order of their backlogs.
     """
 
     message: Outgoing
@@ -48,7 +49,7 @@ def split(message: Outgoing, posted: Posted) -> Parts:
     are_held_up = False
     for copy in posted.copies:  # those for the recipient come first
         waiting = copy.waiting
-        is_for_recipient = waiting.lane.recipient.user_id == posted.conversation.user_id
+        is_for_recipient = waiting.backlog.recipient.user_id == posted.conversation.user_id
         if copy.is_alone and copy.data and (is_for_recipient or not are_held_up):
             is_apart = waiting.message_id != message.message_id
             item = Item(message, waiting, copy.data)

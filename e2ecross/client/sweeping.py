@@ -2,11 +2,11 @@
 """Sending what waits in a store with stripes, whoever has put it there.
 
 Rules:
-- A stripe is swept by itself, and each lane goes in its order: what fails with one recipient, or
+- A stripe is swept by itself, and each backlog goes in its order: what fails with one recipient, or
   with one stripe, delays nothing else.
-- Keys are fetched in vain for a bounded number of lanes; then what has to be encrypted first is
+- Keys are fetched in vain for a bounded number of backlogs; then what has to be encrypted first is
   left for the next call, and the rest goes on.
-- Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
+- Where the back end refuses a call as a whole, each backlog of it is tried alone. If nothing at all
   goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
   more call is made each, a few times.
 - A device that the back end does not know has tried nothing in vain: when it has registered again,
@@ -35,14 +35,14 @@ from e2ecross.errors import (
     StoreMoved,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Lane
+from e2ecross.state.outbox import Backlog
 
 __all__ = ["freeing", "sweep_beside", "sweep_outbox", "sweep_stripes"]
 
 _AT_ONCE: Final = 50
 """Envelopes of one call."""
 _MAX_ROUNDS: Final = 100
-"""How often lanes of a stripe are taken over in one call; each time something has gone before."""
+"""How often backlogs of a stripe are taken over in a call; each time something has gone before."""
 
 
 def sweep_outbox(link: Link, told: Told) -> None:
@@ -91,8 +91,8 @@ def sweep_beside(link: Link, stripes: Iterable[int], told: Told) -> None:
 
 
 @contextmanager
-def freeing(link: Link, lanes: Iterable[Lane]) -> Iterator[None]:
-    """Around calls that send from lanes: if the device is not registered nobody leaves them alone.
+def freeing(link: Link, backlogs: Iterable[Backlog]) -> Iterator[None]:
+    """Around calls that send from backlogs: nobody leaves them alone if the device is unregistered.
 
     Raises:
         NotRegistered: the back end does not know this device.
@@ -101,7 +101,7 @@ def freeing(link: Link, lanes: Iterable[Lane]) -> Iterator[None]:
         yield
     except NotRegistered:
         if link.context.store.stripes:
-            free_at_once(link.context, lanes)
+            free_at_once(link.context, backlogs)
         raise
 
 
@@ -133,8 +133,8 @@ class _Sweep:
         self._patience = patience
         self._if_due = if_due
         self._renewed: set[Address] = set()
-        self._left: list[Lane] = []  # nothing more is fetched for these
-        self._unreached: list[Lane] = []  # their keys could not be fetched
+        self._left: list[Backlog] = []  # nothing more is fetched for these
+        self._unreached: list[Backlog] = []  # their keys could not be fetched
         self._failures = 0  # calls that have failed, one after another
         self._has_gone = False
 
@@ -142,23 +142,23 @@ class _Sweep:
         """Send what is due."""
         for _ in range(_MAX_ROUNDS):
             link = self._link
-            lanes = take_over(link.context, link.leftovers, self._stripe, if_due=self._if_due)
+            backlogs = take_over(link.context, link.leftovers, self._stripe, if_due=self._if_due)
             self._has_gone = False
-            if lanes:
-                with freeing(self._link, lanes):
-                    self._send_all(lanes)
+            if backlogs:
+                with freeing(self._link, backlogs):
+                    self._send_all(backlogs)
             if not self._has_gone or self._is_given_up:
                 return
 
-    def _send_all(self, lanes: Sequence[Lane]) -> None:
-        left, size = list(lanes), len(lanes)
+    def _send_all(self, backlogs: Sequence[Backlog]) -> None:
+        left, size = list(backlogs), len(backlogs)
         self._left, self._unreached = [], []
-        in_vain: list[Lane] = []
+        in_vain: list[Backlog] = []
         while left and not self._is_given_up:
             part = left[:size]
             failure, going = self._send(part, is_last=len(part) == 1)
             if failure is None:
-                left = [lane for lane in part if lane in going] + left[size:]
+                left = [backlog for backlog in part if backlog in going] + left[size:]
                 self._failures = 0
                 continue
             size, self._failures = 1, self._failures + 1
@@ -179,14 +179,16 @@ class _Sweep:
     def _is_given_up(self) -> bool:
         return self._failures >= self._most
 
-    def _send(self, lanes: Sequence[Lane], *, is_last: bool) -> tuple[Failure | None, set[Lane]]:
-        """Deposit what comes next in lanes; tells why the call failed, or which may go on."""
+    def _send(
+        self, backlogs: Sequence[Backlog], *, is_last: bool
+    ) -> tuple[Failure | None, set[Backlog]]:
+        """Deposit what comes next in backlogs; tells why the call failed, or which may go on."""
         link, context = self._link, self._link.context
-        batch = collect(link, lanes, _AT_ONCE, self._renewed, self._patience)
+        batch = collect(link, backlogs, _AT_ONCE, self._renewed, self._patience)
         self._unreached += [
-            lane for lane, error in batch.blocked.items() if isinstance(error, BackendError)
+            backlog for backlog, error in batch.blocked.items() if isinstance(error, BackendError)
         ]
-        failure = deposit(link, batch, read_epochs_to_tell(context, lanes))
+        failure = deposit(link, batch, read_epochs_to_tell(context, backlogs))
         self._told.note(batch)
         self._told.note_messages(batch)
         if failure is None or is_last:
@@ -198,4 +200,4 @@ class _Sweep:
         self._has_gone |= bool(batch.taken or batch.refused)
         self._left += batch.left
         gone, stays = bool(batch.items or batch.refused), {*batch.blocked, *batch.left}
-        return None, {lane for lane in lanes if gone and lane not in stays}
+        return None, {backlog for backlog in backlogs if gone and backlog not in stays}

@@ -28,7 +28,7 @@ from e2ecross.state.changes import count_change
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import Lane, LaneName, forget_lane, free_lane
+from e2ecross.state.outbox import Backlog, BacklogName, forget_backlog, free_backlog
 from e2ecross.state.session_store import forget_sessions, send_to_identity
 from e2ecross.state.trust import find_identity_record, forget_identity, put_listed_identity
 from e2ecross.stores.base import Transaction
@@ -113,8 +113,8 @@ def follow_identity(
         count_change(tx)
         put_account(tx, user, AccountRecord(written=record.written, has_list=record.has_list))
     for device in stands_for(address):
-        for name in LaneName:
-            free_lane(tx, Lane(name, device))
+        for name in BacklogName:
+            free_backlog(tx, Backlog(name, device))
 
 
 def stands_for(trusted: Address) -> list[Address]:
@@ -162,8 +162,8 @@ def _forget_device(
     address = Address(user.app, user.user, number)
     forget_identity(tx, address)
     forget_sessions(tx, address, listed_key)
-    for name in LaneName:
-        forget_lane(tx, Lane(name, address))
+    for name in BacklogName:
+        forget_backlog(tx, Backlog(name, address))
     for account in {user, context.address.user_id}:
         forget_pushed(tx, account, address)
 

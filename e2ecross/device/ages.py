@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import ITEMS
-from e2ecross.state.outbox import LaneName, find_row, read_lane
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox import BacklogName, find_row, read_backlog
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.sent import find_kept
 from e2ecross.state.transactions import stripe_transaction
 from e2ecross.stores.base import Table, Transaction
@@ -26,7 +26,7 @@ __all__ = ["Ages", "read_ages"]
 
 _MAX_STRIPES: Final = 64
 _MAX_ROWS: Final = 100
-"""Lanes, or items, of one stripe."""
+"""Backlogs, or items, of one stripe."""
 _RANDOM_BYTES: Final = 8
 
 
@@ -70,14 +70,14 @@ def _oldest(
 
 def _times_in_outbox(context: Context, tx: Transaction) -> Iterator[int]:
     now_ms = context.clock()
-    for lane in islice(list_lanes(tx), _MAX_ROWS):
-        if lane.name is not LaneName.MESSAGES:
+    for backlog in islice(list_backlogs(tx), _MAX_ROWS):
+        if backlog.name is not BacklogName.MESSAGES:
             continue
         with suppress(RecordCorrupted, StoreTooNew):
-            record = read_lane(tx, lane)
-            first = None if record is None else find_row(tx, lane, record.first)
+            record = read_backlog(tx, backlog)
+            first = None if record is None else find_row(tx, backlog, record.first)
             if first is not None:
-                to, policy = lane.recipient, context.policy
+                to, policy = backlog.recipient, context.policy
                 kept = find_kept(tx, policy, to, first.message_id, now_ms)
                 if kept is not None:
                     yield kept.sent_at_ms

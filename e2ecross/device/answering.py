@@ -24,7 +24,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
+from e2ecross.state.outbox import Backlog, BacklogName, put_control, put_resend, read_backlog
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
 from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, first_id
 from e2ecross.state.session_store import send_with_session
@@ -112,7 +112,7 @@ def ask_for(
         fresh_session=allowed is Request.IN_NEW_SESSION and not (is_heard_of and in_group),
     )
     if identity is not None and identity.pending_key is not None:
-        hold(context, tx, Lane(LaneName.REQUESTS, sender), identity.pending_key)
+        hold(context, tx, Backlog(BacklogName.REQUESTS, sender), identity.pending_key)
         return False
     return is_heard_of
 
@@ -146,8 +146,8 @@ def answer_request(
     else:
         count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.copy_id)
-        lane = Lane(LaneName.REQUESTS, requester)
-        record = read_lane(tx, lane)
+        backlog = Backlog(BacklogName.REQUESTS, requester)
+        record = read_backlog(tx, backlog)
         untrusted = pending or (record.untrusted_key if record is not None else b"")
         if untrusted:
-            hold(context, tx, lane, untrusted, added=kept.copy_id)
+            hold(context, tx, backlog, untrusted, added=kept.copy_id)

@@ -17,8 +17,8 @@ from e2ecross.errors import ConsentMissing, RecordCorrupted
 from e2ecross.state.consent import empty_grant, put_grant, put_revoke
 from e2ecross.state.context import Context
 from e2ecross.state.message import DeviceMessage
-from e2ecross.state.outbox import Lane, LaneName, find_row, read_lane
-from e2ecross.state.outbox_repair import rebuild_lane
+from e2ecross.state.outbox import Backlog, BacklogName, find_row, read_backlog
+from e2ecross.state.outbox_repair import rebuild_backlog
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import ConsentGrant, ConsentRevoke
 from e2ecross.wire.device_list import PRIMARY
@@ -53,12 +53,12 @@ def _take_back(context: Context, tx: Transaction, user: UserId) -> None:
     """Give up what waits for an account with a purpose."""
     file_in_flight(context, tx)
     for device in range(PRIMARY, MAX_DEVICE + 1):  # also those that no list has
-        lane = Lane(LaneName.MESSAGES, user.device(device))
-        rebuild_lane(tx, lane)
-        record = read_lane(tx, lane)
+        backlog = Backlog(BacklogName.MESSAGES, user.device(device))
+        rebuild_backlog(tx, backlog)
+        record = read_backlog(tx, backlog)
         for number in () if record is None else range(record.first, record.next):
             waiting = None
             with suppress(RecordCorrupted):  # it hides no other
-                waiting = find_row(tx, lane, number)
+                waiting = find_row(tx, backlog, number)
             if waiting is not None and waiting.purpose:
                 give_up(context, tx, waiting, ConsentMissing.code)

@@ -34,7 +34,7 @@ from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
 from e2ecross.state.message import DeviceMessage
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import Lane, LaneName, forget_lane, put_control
+from e2ecross.state.outbox import Backlog, BacklogName, forget_backlog, put_control
 from e2ecross.state.receipts import forget_due, list_due
 from e2ecross.state.transactions import own_view, peer_view, stripe_transaction
 from e2ecross.stores.base import Table, Transaction
@@ -193,7 +193,7 @@ def _forget_what_waits(context: Context, tx: Transaction, user: UserId) -> None:
     listed = find_list(tx, user)
     numbers = (PRIMARY,) if listed is None else tuple(each.device for each in listed.devices)
     for number in numbers:
-        forget_lane(tx, Lane(LaneName.REQUESTS, user.device(number)))
+        forget_backlog(tx, Backlog(BacklogName.REQUESTS, user.device(number)))
     for place in [each for each in context.live.typing if each[0].user_id == user]:
         context.live.typing.pop(place, None)
 

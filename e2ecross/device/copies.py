@@ -47,18 +47,18 @@ from e2ecross.state.accounts import (
     put_account,
     was_checked,
 )
+from e2ecross.state.backlog_times import put_leaving
 from e2ecross.state.consent import count_message
 from e2ecross.state.context import Context
 from e2ecross.state.in_flight import put_in_flight
-from e2ecross.state.lane_times import put_leaving
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
     find_message,
     find_waiting,
     put_envelope,
-    read_lane,
+    read_backlog,
 )
 from e2ecross.state.sent import find_content, is_kept_for, keep_copies
 from e2ecross.state.sent_ids import (
@@ -146,7 +146,7 @@ class Copying:
         has_others = bool(self._others)
         ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
         posted = self._encrypt(conversation, peer, ids, composed, kept=kept)
-        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        made = [copy.waiting.backlog.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
@@ -168,7 +168,7 @@ class Copying:
         composed = Composed(ALL_SHOWN, content, sent_at_ms, purpose)
         ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
         posted = self._encrypt(conversation, peer, ids, composed, kept=None)
-        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        made = [copy.waiting.backlog.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
 
@@ -229,10 +229,10 @@ class Copying:
         own_id = find_own_copies_id(tx, conversation, message_id, self._now_ms)
         ids = [*((each, message_id) for each in recipients), *((each, own_id) for each in own)]
         for address, copy_id in ids:
-            lane = Lane(LaneName.MESSAGES, address)
-            record, number = read_lane(tx, lane), find_message(tx, address, copy_id)
+            backlog = Backlog(BacklogName.MESSAGES, address)
+            record, number = read_backlog(tx, backlog), find_message(tx, address, copy_id)
             if number is not None and record is not None:
-                waiting = Waiting(lane, number, copy_id, None)
+                waiting = Waiting(backlog, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 waiting = self._shown(find_waiting(tx, waiting) or waiting)
                 envelope = waiting.envelope
@@ -303,7 +303,7 @@ class Copying:
             raise Unready(self._needed(conversation, peer, wanted))
         if kept is not None:
             self._require_reachable(recipients)
-        made = [copy.waiting.lane.recipient for copy in copies]
+        made = [copy.waiting.backlog.recipient for copy in copies]
         if made:
             keep_copies(tx, policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
         is_new, seqs = kept is not None, self._seqs(peer)
@@ -325,8 +325,8 @@ class Copying:
 
     def _put(self, envelope: Envelope, purpose: int) -> Copy:
         address = envelope.recipient
-        lane = Lane(LaneName.MESSAGES, address)
-        record = read_lane(self._tx, lane)
+        backlog = Backlog(BacklogName.MESSAGES, address)
+        record = read_backlog(self._tx, backlog)
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
         if self._context.store.stripes:
@@ -339,12 +339,12 @@ class Copying:
             waiting = put_in_flight(self._tx, envelope, data, purpose)
             return Copy(self._shown(waiting), is_alone=True, data=data)
         number = put_envelope(self._tx, envelope, purpose)
-        waiting = Waiting(lane, number, envelope.message_id, envelope)
+        waiting = Waiting(backlog, number, envelope.message_id, envelope)
         return Copy(waiting, is_alone=False, data=b"")
 
     def _shown(self, waiting: Waiting) -> Waiting:
         """Return what leaves with the token that its recipient's account has granted."""
-        consent = self._account(waiting.lane.recipient.user_id).consent
+        consent = self._account(waiting.backlog.recipient.user_id).consent
         return replace(waiting, consent=consent) if consent else waiting
 
     def _parts(

@@ -55,7 +55,7 @@ def list_unannounced(context: Context) -> dict[GroupId, tuple[bytes, ...]]:
 def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -> bool:
     """Put what an audience is told of own commits into the outbox; one transaction.
 
-    To whoever is out now it is put in the lane of each of his devices, with that for who is in
+    To whoever is out now it is put in the backlog of each of his devices, with that for who is in
     since then. After that nothing is left to be announced.
 
     Args:

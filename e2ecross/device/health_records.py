@@ -44,7 +44,7 @@ from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.queue_records import (
-    LaneRecord,
+    BacklogRecord,
     OutboxRecord,
     TurnRecord,
     decode_row,
@@ -264,7 +264,7 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bytes | None:
         TurnRecord.decode(record)
         return None
     if not row:
-        LaneRecord.decode(record)
+        BacklogRecord.decode(record)
         return None
     if len(row) != NUMBER_BYTES:
         decode_row(record)

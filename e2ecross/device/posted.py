@@ -21,7 +21,7 @@ class Copy(NamedTuple):
 
     Attributes:
         waiting: where, and its envelope.
-        is_alone: nothing else stands in its lane.
+        is_alone: nothing else stands in its backlog.
         data: the envelope's encoding, if it stands alone; empty where it is still to be encrypted.
     """
 

@@ -181,5 +181,5 @@ class _Posting(NamedTuple):
                     continue
                 results.append(result)
                 if result is not None:
-                    begun.update(copy.waiting.lane.recipient for copy in result.copies)
+                    begun.update(copy.waiting.backlog.recipient for copy in result.copies)
             return read_epoch(tx), results

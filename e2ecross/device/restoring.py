@@ -45,8 +45,8 @@ from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch, sum_ep
 from e2ecross.state.group_keys import drop_all_grants
 from e2ecross.state.inbox import leave_receipts_behind, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import LaneName, list_lane, replace_waiting
-from e2ecross.state.outbox_repair import list_lanes, repair_lane
+from e2ecross.state.outbox import BacklogName, list_backlog, replace_waiting
+from e2ecross.state.outbox_repair import list_backlogs, repair_backlog
 from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
 from e2ecross.state.publication import forget_publication
 from e2ecross.state.sender_keys import drop_own_sender_keys
@@ -211,21 +211,23 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> list[bytes]
     """
     lost: list[bytes] = []
     file_in_flight(context, tx)
-    for lane in list_lanes(tx):
-        repair_lane(tx, lane)  # else one damaged row would keep all the device from being restored
-        for waiting in list_lane(tx, lane):
+    for backlog in list_backlogs(tx):
+        repair_backlog(
+            tx, backlog
+        )  # else one damaged row would keep all the device from being restored
+        for waiting in list_backlog(tx, backlog):
             if waiting.envelope is None:
                 continue
             if waiting.control is not None:
                 replace_waiting(tx, waiting, None)
                 continue
             message_id = waiting.message_id
-            kept = find_kept(tx, context.policy, lane.recipient, message_id, now_ms)
+            kept = find_kept(tx, context.policy, backlog.recipient, message_id, now_ms)
             if kept is not None:
                 replace_waiting(tx, waiting, None)
             else:
                 give_up(context, tx, waiting, RestoredStore.code)
-                if lane.name is LaneName.MESSAGES:
+                if backlog.name is BacklogName.MESSAGES:
                     lost.append(message_id)
     return lost
 

@@ -30,18 +30,18 @@ from e2ecross.state.in_flight import file_all
 from e2ecross.state.inbox import put_not_asked, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
-    block_lane,
-    clear_lane,
+    block_backlog,
+    clear_backlog,
     find_message,
-    free_lane,
-    list_lane,
-    read_lane,
+    free_backlog,
+    list_backlog,
+    read_backlog,
     remove_waiting,
 )
-from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
+from e2ecross.state.outbox_repair import rebuild_backlog, repair_backlog
 from e2ecross.state.sent import find_conversation, find_kept, forget_content, forget_copy
 from e2ecross.state.sent_ids import find_copies, find_own_copies_id, forget_id, note_copies
 from e2ecross.state.transactions import peer_transaction
@@ -84,9 +84,9 @@ class Result:
 
 
 def file_in_flight(context: Context, tx: Transaction) -> None:
-    """Put what was left in flight into the lanes; the app hears of what is lost.
+    """Put what was left in flight into the backlogs; the app hears of what is lost.
 
-    In a store with stripes everything is in a lane.
+    In a store with stripes everything is in a backlog.
     """
     if tx.stripe_count():
         return
@@ -95,53 +95,53 @@ def file_in_flight(context: Context, tx: Transaction) -> None:
         put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code))
 
 
-def repair(context: Context, lane: Lane) -> bool:
-    """Encrypt anew what stands in rows of a lane that are damaged, or give it up.
+def repair(context: Context, backlog: Backlog) -> bool:
+    """Encrypt anew what stands in rows of a backlog that are damaged, or give it up.
 
     Returns:
         Whether there were any.
     """
-    with peer_transaction(context, lane.recipient.user_id) as tx:
-        is_rebuilt = rebuild_lane(tx, lane)
-        damaged = repair_lane(tx, lane)
+    with peer_transaction(context, backlog.recipient.user_id) as tx:
+        is_rebuilt = rebuild_backlog(tx, backlog)
+        damaged = repair_backlog(tx, backlog)
         now_ms = context.clock()
-        user = lane.recipient.user_id
+        user = backlog.recipient.user_id
         for waiting in damaged:
-            kept = find_kept(tx, context.policy, lane.recipient, waiting.message_id, now_ms)
+            kept = find_kept(tx, context.policy, backlog.recipient, waiting.message_id, now_ms)
             if waiting.message_id and kept is None:
                 give_up(context, tx, waiting, RecordCorrupted.code)
-            elif not waiting.message_id and lane.name is LaneName.MESSAGES:
+            elif not waiting.message_id and backlog.name is BacklogName.MESSAGES:
                 # Which one it was is lost with its row.
                 notice = Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code)
                 put_notice(context, tx, notice)
         return is_rebuilt or bool(damaged)
 
 
-def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
-    """Let a lane wait until the user has decided about an identity key (33 bytes)."""
-    with peer_transaction(context, lane.recipient.user_id) as tx:
-        hold(context, tx, lane, identity_key)
+def hold_for_decision(context: Context, backlog: Backlog, identity_key: bytes) -> None:
+    """Let a backlog wait until the user has decided about an identity key (33 bytes)."""
+    with peer_transaction(context, backlog.recipient.user_id) as tx:
+        hold(context, tx, backlog, identity_key)
 
 
 def hold(
-    context: Context, tx: Transaction, lane: Lane, identity_key: bytes, *, added: bytes = b""
+    context: Context, tx: Transaction, backlog: Backlog, identity_key: bytes, *, added: bytes = b""
 ) -> None:
     """The same within a transaction.
 
     Args:
         context: of the device.
         tx: of the operation that found it out.
-        lane: which.
+        backlog: which.
         identity_key: 33 bytes.
         added: id of a message (16 bytes) that has just been put there, so that it is named also in
-            a lane that waited for this key before.
+            a backlog that waited for this key before.
     """
-    record = read_lane(tx, lane)
+    record = read_backlog(tx, backlog)
     if record is None:
         return
     if record.untrusted_key != identity_key:
-        block_lane(tx, lane, UntrustedIdentity.code, identity_key)
-        waiting = list_lane(tx, lane, MAX_NAMED)
+        block_backlog(tx, backlog, UntrustedIdentity.code, identity_key)
+        waiting = list_backlog(tx, backlog, MAX_NAMED)
         messages = tuple(item.message_id for item in waiting if item.control is None)
     elif added:
         messages = (added,)
@@ -152,8 +152,8 @@ def hold(
         tx,
         Notice(
             NoticeKind.IDENTITY_PENDING,
-            lane.recipient.user_id,
-            devices=(primary_of(tx, lane.recipient).device,),
+            backlog.recipient.user_id,
+            devices=(primary_of(tx, backlog.recipient).device,),
             identity_key=identity_key,
             messages=messages,
         ),
@@ -170,14 +170,14 @@ def drop_waiting(context: Context, tx: Transaction, address: Address, identity_k
         Whether anything waited for it.
     """
     waited = False
-    for name in LaneName:
-        lane = Lane(name, address)
-        record = read_lane(tx, lane)
+    for name in BacklogName:
+        backlog = Backlog(name, address)
+        record = read_backlog(tx, backlog)
         if record is None or record.untrusted_key != identity_key:
             continue
         waited = True
-        free_lane(tx, lane)
-        for waiting in list_lane(tx, lane):
+        free_backlog(tx, backlog)
+        for waiting in list_backlog(tx, backlog):
             if waiting.envelope is None and waiting.control is None:
                 give_up(context, tx, waiting, UntrustedIdentity.code)
     return waited
@@ -187,7 +187,7 @@ def settle(
     context: Context,
     results: Sequence[Result],
     *,
-    blocked: Iterable[tuple[Lane, str]] = (),
+    blocked: Iterable[tuple[Backlog, str]] = (),
 ) -> None:
     """Note what became of what was deposited; one transaction for each stripe.
 
@@ -197,19 +197,19 @@ def settle(
     Args:
         context: of the device.
         results: what the back end has taken or refused for good.
-        blocked: lanes that go on later, and the code of the error that they wait to pass.
+        blocked: backlogs that go on later, and the code of the error that they wait to pass.
 
     Raises:
         RestoredStore: the back end knows more of a stripe.
         StoreError: a stripe cannot be read or written; the first reason.
     """
-    parts: dict[int, tuple[list[Result], list[tuple[Lane, str]]]] = {}
+    parts: dict[int, tuple[list[Result], list[tuple[Backlog, str]]]] = {}
     for result in results:
-        stripe = context.stripe_of(result.waiting.lane.recipient.user_id)
+        stripe = context.stripe_of(result.waiting.backlog.recipient.user_id)
         parts.setdefault(stripe, ([], []))[0].append(result)
-    for lane, code in blocked:
-        stripe = context.stripe_of(lane.recipient.user_id)
-        parts.setdefault(stripe, ([], []))[1].append((lane, code))
+    for backlog, code in blocked:
+        stripe = context.stripe_of(backlog.recipient.user_id)
+        parts.setdefault(stripe, ([], []))[1].append((backlog, code))
     errors: list[StoreError] = []
     for stripe, part in sorted(parts.items(), key=lambda each: each[0]):
         try:
@@ -224,18 +224,18 @@ def _settle_in_stripe(
     context: Context,
     stripe: int,
     results: Sequence[Result],
-    blocked: Sequence[tuple[Lane, str]],
+    blocked: Sequence[tuple[Backlog, str]],
 ) -> None:
     with settling_transaction(context, stripe) as tx:
         for result in results:
             if not result.code:
                 remove_waiting(tx, result.waiting)
-                clear_lane(tx, result.waiting.lane)
+                clear_backlog(tx, result.waiting.backlog)
             else:
                 give_up(context, tx, result.waiting, result.code, is_told=result.is_told)
-        for lane, code in blocked:
-            with suppress(RecordCorrupted):  # a lane that is damaged itself stays where it is
-                block_lane(tx, lane, code)
+        for backlog, code in blocked:
+            with suppress(RecordCorrupted):  # a backlog that is damaged itself stays where it is
+                block_backlog(tx, backlog, code)
 
 
 def settling_transaction(context: Context, stripe: int) -> AbstractContextManager[Transaction]:
@@ -260,8 +260,8 @@ def take_back(context: Context, address: Address, message_id: bytes, *, is_told:
     with peer_transaction(context, address.user_id) as tx:
         number = find_message(tx, address, message_id)
         if number is not None:
-            lane = Lane(LaneName.MESSAGES, address)
-            waiting = Waiting(lane, number, message_id, None)
+            backlog = Backlog(BacklogName.MESSAGES, address)
+            waiting = Waiting(backlog, number, message_id, None)
             give_up(context, tx, waiting, MailboxFull.code, is_told=is_told)
 
 
@@ -281,10 +281,10 @@ def give_up(
         return
     if waiting.control is not None:
         if isinstance(waiting.control, RetryRequest | GroupRetryRequest):
-            _note_not_asked(context, tx, waiting.lane.recipient, waiting.control)
+            _note_not_asked(context, tx, waiting.backlog.recipient, waiting.control)
         return
-    has_left = waiting.lane.name is LaneName.REQUESTS
-    recipient, message_id = waiting.lane.recipient, waiting.message_id
+    has_left = waiting.backlog.name is BacklogName.REQUESTS
+    recipient, message_id = waiting.backlog.recipient, waiting.message_id
     report(context, tx, recipient, message_id, code, has_left=has_left, is_told=is_told)
 
 
@@ -370,8 +370,8 @@ def _take_back_own(context: Context, tx: Transaction, account: UserId, copies_id
         forget_copy(tx, context.policy, address, copies_id, now_ms)
         number = find_message(tx, address, copies_id)
         if number is not None:
-            lane = Lane(LaneName.MESSAGES, address)
-            remove_waiting(tx, Waiting(lane, number, copies_id, None))
+            backlog = Backlog(BacklogName.MESSAGES, address)
+            remove_waiting(tx, Waiting(backlog, number, copies_id, None))
 
 
 def _has_others(tx: Transaction, recipient: Address, copies: Iterable[int]) -> bool:

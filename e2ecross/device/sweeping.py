@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sending by many workers: who sends from a lane of a store with stripes, and what is sent of it.
+"""Sending by many workers: who sends from a backlog of a store with stripes, and what of it.
 
 Rules:
 - What the back end has leaves the outbox at once, in the transaction that holds the stripe against
@@ -13,17 +13,17 @@ from typing import Final
 
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RestoredStore, StoreError, StoreMoved
+from e2ecross.state.backlog_times import claim_backlogs, free_backlogs, is_sweep_due, note_if_empty
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
-from e2ecross.state.lane_times import claim_lanes, free_lanes, is_sweep_due, note_if_empty
-from e2ecross.state.outbox import Lane, Waiting
+from e2ecross.state.outbox import Backlog, Waiting
 from e2ecross.state.transactions import shuffled, stripe_transaction
 from e2ecross.stores.base import Table
 
 __all__ = ["forget_taken", "free_at_once", "stripes_to_sweep", "take_over"]
 
-_MAX_LANES: Final = 50
-"""Lanes that are taken over at once: what the worker that dies then has delays."""
+_MAX_BACKLOGS: Final = 50
+"""Backlogs that are taken over at once: what the worker that dies then has delays."""
 
 
 def stripes_to_sweep(context: Context) -> list[int]:
@@ -33,21 +33,21 @@ def stripes_to_sweep(context: Context) -> list[int]:
 
 def take_over(
     context: Context, leftovers: Leftovers, stripe: int, *, if_due: bool = False
-) -> list[Lane]:
-    """Take over lanes of a stripe that are due; see `claim_lanes`.
+) -> list[Backlog]:
+    """Take over backlogs of a stripe that are due; see `claim_backlogs`.
 
     Args:
         context: of the device.
         leftovers: what has been sent goes first.
         stripe: which.
-        if_due: look at no lane where none is known to be due.
+        if_due: look at no backlog where none is known to be due.
     """
     with leftovers.going(stripe) as forget, WitnessedTransaction(context, stripe) as tx:
         forget(tx)
         now_ms = context.clock()
         if if_due and not is_sweep_due(tx, now_ms):
             return []
-        return claim_lanes(context, tx, now_ms, _MAX_LANES)
+        return claim_backlogs(context, tx, now_ms, _MAX_BACKLOGS)
 
 
 def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting]) -> list[int]:
@@ -61,7 +61,7 @@ def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting
     """
     parts: dict[int, list[Waiting]] = {}
     for waiting in taken:
-        stripe = context.stripe_of(waiting.lane.recipient.user_id)
+        stripe = context.stripe_of(waiting.backlog.recipient.user_id)
         parts.setdefault(stripe, []).append(waiting)
     due, refused = list[int](), list[StoreError]()
     for stripe, part in sorted(parts.items()):
@@ -82,11 +82,11 @@ def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting
     return due
 
 
-def free_at_once(context: Context, lanes: Iterable[Lane]) -> None:
-    """Let anybody send from lanes at once, because who wanted to could not; as far as can be."""
-    parts: dict[int, list[Lane]] = {}
-    for lane in lanes:
-        parts.setdefault(context.stripe_of(lane.recipient.user_id), []).append(lane)
+def free_at_once(context: Context, backlogs: Iterable[Backlog]) -> None:
+    """Let anybody send from backlogs at once, because who wanted to could not; as far as can be."""
+    parts: dict[int, list[Backlog]] = {}
+    for backlog in backlogs:
+        parts.setdefault(context.stripe_of(backlog.recipient.user_id), []).append(backlog)
     for stripe, part in sorted(parts.items()):
         with suppress(StoreError), stripe_transaction(context, stripe) as tx:
-            free_lanes(tx, part)
+            free_backlogs(tx, part)

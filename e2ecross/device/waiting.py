@@ -4,7 +4,7 @@
 Rules:
 - A message that is sent again goes under another message id and holds the first one inside: the
   back end cannot tell it from a new one.
-- A lane that was tried in vain is tried with its first message alone, and then with the rest.
+- A backlog that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,20 +26,20 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.group_outbox import GroupWaiting, walk_group_outbox
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     TurnKind,
     Waiting,
     find_message,
     find_row,
     find_waiting,
-    list_lane,
-    read_lane,
+    list_backlog,
+    read_backlog,
     replace_waiting,
-    walk_lane,
+    walk_backlog,
     walk_turns_of,
 )
-from e2ecross.state.outbox_repair import list_lanes, read_rows
+from e2ecross.state.outbox_repair import list_backlogs, read_rows
 from e2ecross.state.sent import (
     KeptMessage,
     find_conversation,
@@ -70,8 +70,8 @@ __all__ = [
     "is_something_due",
     "list_pending",
     "may_be_sent_again",
-    "next_lanes",
-    "next_of_lane",
+    "next_backlogs",
+    "next_of_backlog",
     "note_stranger",
     "read_epochs_to_tell",
     "read_held_key",
@@ -112,13 +112,13 @@ def find_posted(
             and what was posted.
 
     Returns:
-        For each where it waits, in its lane by now. Or True: the back end has it. Or False: it is
-        given up; who has found that out has left a notice, if no other device has a copy.
+        For each where it waits, in its backlog by now. Or True: the back end has it. Or False: it
+        is given up; who has found that out has left a notice, if no other device has a copy.
     """
     now_ms, found = context.clock(), dict[int, Waiting | bool]()
     places: dict[int, list[int]] = {}
     for place, (_, _, waiting) in enumerate(copies):
-        stripe = context.stripe_of(waiting.lane.recipient.user_id)
+        stripe = context.stripe_of(waiting.backlog.recipient.user_id)
         places.setdefault(stripe, []).append(place)
     for stripe, part in sorted(places.items()):
         with leftovers.going(stripe) as forget, stripe_transaction(context, stripe) as tx:
@@ -126,12 +126,12 @@ def find_posted(
             file_in_flight(context, tx)
             for place in part:
                 conversation, message_id, waiting = copies[place]
-                address, copy_id = waiting.lane.recipient, waiting.message_id
+                address, copy_id = waiting.backlog.recipient, waiting.message_id
                 number = find_message(tx, address, copy_id)
                 if number is None:
                     found[place] = _was_taken(tx, conversation, message_id, address, now_ms)
                 else:
-                    found[place] = Waiting(waiting.lane, number, copy_id, waiting.envelope)
+                    found[place] = Waiting(waiting.backlog, number, copy_id, waiting.envelope)
     return [found[place] for place in range(len(copies))]
 
 
@@ -151,67 +151,69 @@ def is_something_due(context: Context, leftovers: Leftovers) -> bool:
         file_in_flight(context, tx)
         return any(
             True
-            for name in LaneName
+            for name in BacklogName
             for kind in (TurnKind.READY, TurnKind.LATER)
             for _ in walk_turns_of(tx, name, kind)
         )
 
 
 class Turns(NamedTuple):
-    """Lanes that are tried one after another.
+    """Backlogs that are tried one after another.
 
     Attributes:
-        lanes: which.
+        backlogs: which.
         last: the turn of the last that was looked at.
-        damaged: what was raised for a turn that names no lane, if there was one.
+        damaged: what was raised for a turn that names no backlog, if there was one.
     """
 
-    lanes: list[Lane]
+    backlogs: list[Backlog]
     last: int
     damaged: RecordCorrupted | None = None
 
 
-def next_lanes(context: Context, name: LaneName, kind: TurnKind, after: int, limit: int) -> Turns:
-    """Return lanes in which something waits for the back end.
+def next_backlogs(
+    context: Context, name: BacklogName, kind: TurnKind, after: int, limit: int
+) -> Turns:
+    """Return backlogs in which something waits for the back end.
 
     Args:
         context: of the device.
         name: what they hold.
         kind: what they wait for.
         after: the turn behind which to look.
-        limit: how many lanes at most.
+        limit: how many backlogs at most.
     """
-    lanes: list[Lane] = []
+    backlogs: list[Backlog] = []
     damaged = None
     with context.store.transaction() as tx:
-        for turn, lane in walk_turns_of(tx, name, kind, after):
+        for turn, backlog in walk_turns_of(tx, name, kind, after):
             after = turn
-            if isinstance(lane, RecordCorrupted):
-                damaged = damaged or lane
+            if isinstance(backlog, RecordCorrupted):
+                damaged = damaged or backlog
                 continue
-            lanes.append(lane)
-            if len(lanes) == limit:
+            backlogs.append(backlog)
+            if len(backlogs) == limit:
                 break
-    return Turns(lanes, after, damaged)
+    return Turns(backlogs, after, damaged)
 
 
-def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
-    """Return what is to be sent next in a lane; nothing when it waits for the user.
+def next_of_backlog(context: Context, backlog: Backlog, limit: int) -> list[Waiting]:
+    """Return what is to be sent next in a backlog; nothing when it waits for the user.
 
-    In a lane that was tried in vain that is the first alone: what is behind it must not be taken
+    In a backlog that was tried in vain that is the first alone: what is behind it must not be taken
     where that is refused. Copies for the own account wait for those for others, and hold up none of
     what is behind them.
     """
-    stripe = context.stripe_of(lane.recipient.user_id)
+    stripe = context.stripe_of(backlog.recipient.user_id)
     with WitnessedTransaction(context, stripe) as tx:  # nothing leaves before the witness knows
-        record = read_lane(tx, lane)
+        record = read_backlog(tx, backlog)
         if record is None or record.untrusted_key:
             return []
-        found = walk_lane(tx, lane)
-        if lane.recipient.user_id == context.address.user_id:
+        found = walk_backlog(tx, backlog)
+        if backlog.recipient.user_id == context.address.user_id:
             found = (waiting for waiting in found if _is_due(context, tx, waiting))
         items = list(islice(found, 1 if record.code else limit))
-        consent = read_token(tx, lane.recipient.user_id, context.clock()) if items else b""
+        consent = read_token(tx, backlog.recipient.user_id, context.clock()) if items else b""
         return [replace(waiting, consent=consent) for waiting in items] if consent else items
 
 
@@ -220,7 +222,7 @@ def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
 
     Of those under the same id the back end sees to it, with which they go in one call.
     """
-    policy, address, now_ms = context.policy, copy.lane.recipient, context.clock()
+    policy, address, now_ms = context.policy, copy.backlog.recipient, context.clock()
     account = find_conversation(tx, policy, address, copy.message_id, now_ms)
     message_id = find_message_id(tx, policy, address, copy.message_id, now_ms)
     if account is None or message_id == copy.message_id:
@@ -233,17 +235,17 @@ def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
     )
 
 
-def read_held_key(context: Context, lane: Lane) -> bytes:
-    """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
-    with peer_transaction(context, lane.recipient.user_id) as tx:
-        record = read_lane(tx, lane)
+def read_held_key(context: Context, backlog: Backlog) -> bytes:
+    """Return the identity key (33 bytes) that a backlog waits for, until the user has decided."""
+    with peer_transaction(context, backlog.recipient.user_id) as tx:
+        record = read_backlog(tx, backlog)
         return b"" if record is None else record.untrusted_key
 
 
-def read_epochs_to_tell(context: Context, lanes: Iterable[Lane]) -> dict[int, int]:
-    """Return by stripe the epoch to tell the back end with what is deposited of lanes."""
+def read_epochs_to_tell(context: Context, backlogs: Iterable[Backlog]) -> dict[int, int]:
+    """Return by stripe the epoch to tell the back end with what is deposited of backlogs."""
     epochs: dict[int, int] = {}
-    for stripe in sorted({context.stripe_of(lane.recipient.user_id) for lane in lanes}):
+    for stripe in sorted({context.stripe_of(backlog.recipient.user_id) for backlog in backlogs}):
         with WitnessedTransaction(context, stripe) as tx:
             epochs[stripe] = read_epoch(tx)
     return epochs
@@ -266,7 +268,7 @@ def encrypt_waiting(
         UntrustedIdentity: the user has to decide about the recipient's identity key first.
         LocalError: there is no session to send with.
     """
-    address = waiting.lane.recipient
+    address = waiting.backlog.recipient
     with WitnessedTransaction(context, context.stripe_of(address.user_id)) as tx:
         now_ms = context.clock()
         current = find_waiting(tx, waiting)
@@ -346,12 +348,12 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
         ):
             forget(tx)
             file_in_flight(context, tx)
-            for lane in list_lanes(tx):
-                if lane.name is LaneName.MESSAGES:
+            for backlog in list_backlogs(tx):
+                if backlog.name is BacklogName.MESSAGES:
                     try:
-                        found += _pending_of_lane(context, tx, lane)
+                        found += _pending_of_backlog(context, tx, backlog)
                     except RecordCorrupted:
-                        found += _pending_of_damaged(context, tx, lane)
+                        found += _pending_of_damaged(context, tx, backlog)
             found += _pending_in_groups(context, tx)
     return found
 
@@ -365,11 +367,12 @@ def _pending_in_groups(context: Context, tx: Transaction) -> Iterator[Pending]:
                 yield Pending(waiting.message_id, recipient, _NOT_TRIED, waiting.group)
 
 
-def _pending_of_lane(context: Context, tx: Transaction, lane: Lane) -> list[Pending]:
-    record = read_lane(tx, lane)
+def _pending_of_backlog(context: Context, tx: Transaction, backlog: Backlog) -> list[Pending]:
+    record = read_backlog(tx, backlog)
     code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
     return [
-        _pending(context, tx, lane.recipient, item.message_id, code) for item in list_lane(tx, lane)
+        _pending(context, tx, backlog.recipient, item.message_id, code)
+        for item in list_backlog(tx, backlog)
     ]
 
 
@@ -380,21 +383,21 @@ def _pending(
     return Pending(find_message_id(tx, context.policy, recipient, copy_id, now_ms), recipient, code)
 
 
-def _pending_of_damaged(context: Context, tx: Transaction, lane: Lane) -> list[Pending]:
-    """The same of a lane with rows that do not decode, as far as message ids can be read."""
+def _pending_of_damaged(context: Context, tx: Transaction, backlog: Backlog) -> list[Pending]:
+    """The same of a backlog with rows that do not decode, as far as message ids can be read."""
     code = None
     with suppress(RecordCorrupted):
-        record = read_lane(tx, lane)
+        record = read_backlog(tx, backlog)
         code = None if record is None else record.code or _NOT_TRIED
-    rows = read_rows(tx, lane)
+    rows = read_rows(tx, backlog)
     found: list[Pending] = []
     for number in rows.numbers:
         is_damaged = code is None or number in rows.damaged
         message_id = rows.message_ids.get(number, b"")
         if number not in rows.damaged:
-            waiting = find_row(tx, lane, number)
+            waiting = find_row(tx, backlog, number)
             message_id = message_id if waiting is None else waiting.message_id
         if message_id:
             state = RecordCorrupted.code if is_damaged else str(code)
-            found.append(_pending(context, tx, lane.recipient, message_id, state))
+            found.append(_pending(context, tx, backlog.recipient, message_id, state))
     return found

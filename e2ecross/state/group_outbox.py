@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 GROUP_OUTBOX: Final = TURNS + b"\x03"
-"""The partition, beside those of turns; no lane has the number 3."""
+"""The partition, beside those of turns; no backlog has the number 3."""
 _QUEUE: Final = Queue(Table.OUTBOX, GROUP_OUTBOX)
 
 

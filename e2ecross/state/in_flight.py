@@ -3,11 +3,11 @@
 
 Rules:
 - Most messages go straight to the back end, and are forgotten with the next commit. Until then
-  they need no lane, no turn and no place in an index: a row here is written and deleted, which is a
-  third of what the others take.
+  they need no backlog, no turn and no place in an index: a row here is written and deleted, which
+  is a third of what the others take.
 - A row's number is the epoch of the encryption, which is written anyway, and never given twice.
 - What is found here by anybody else was left by a crash, or its deposit has failed: it is filed in
-  the lane of its recipient before anything else is put there, so that its order is kept.
+  the backlog of its recipient before anything else is put there, so that its order is kept.
 """
 
 from dataclasses import replace
@@ -17,13 +17,13 @@ from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.outbox import (
     TURNS,
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
-    clear_lane,
+    clear_backlog,
     find_message,
     put_envelope,
-    read_lane,
+    read_backlog,
     remove_waiting,
 )
 from e2ecross.state.queue import Queue, number_row
@@ -34,12 +34,12 @@ from e2ecross.wire.queue_records import OutboxRecord
 __all__ = ["IN_FLIGHT", "file_all", "put_in_flight", "remove_from_flight", "remove_sent"]
 
 IN_FLIGHT: Final = TURNS + b"\0"
-"""The partition, beside those of turns; no lane has the number 0."""
+"""The partition, beside those of turns; no backlog has the number 0."""
 _QUEUE: Final = Queue(Table.OUTBOX, IN_FLIGHT)
 
 
 def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes, purpose: int = 0) -> Waiting:
-    """Keep an envelope that was just encrypted, in whose lane nothing waits, until it has left.
+    """Keep an envelope that was just encrypted, in whose backlog nothing waits, until it has left.
 
     Args:
         tx: the operation's transaction.
@@ -50,12 +50,14 @@ def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes, purpose: int
     record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
     number = read_epoch(tx)
     tx.put(Table.OUTBOX, IN_FLIGHT, number_row(number), record.encode())
-    lane = Lane(LaneName.MESSAGES, envelope.recipient)
-    return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True, purpose=purpose)
+    backlog = Backlog(BacklogName.MESSAGES, envelope.recipient)
+    return Waiting(
+        backlog, number, envelope.message_id, envelope, is_in_flight=True, purpose=purpose
+    )
 
 
 def remove_from_flight(tx: Transaction, waiting: Waiting) -> None:
-    """Forget the row of a message that has left; nothing happens when it stands in a lane."""
+    """Forget the row of a message that has left; nothing happens when it stands in a backlog."""
     if waiting.is_in_flight:
         _QUEUE.remove(tx, waiting.number)
 
@@ -65,19 +67,19 @@ def remove_sent(tx: Transaction, waiting: Waiting) -> None:
 
     What has gone through is no reason to wait any more, for what stands behind it.
     """
-    lane = waiting.lane
-    if read_lane(tx, lane) is not None:
+    backlog = waiting.backlog
+    if read_backlog(tx, backlog) is not None:
         number: int | None = waiting.number
         if waiting.is_in_flight:
-            number = find_message(tx, lane.recipient, waiting.message_id)
+            number = find_message(tx, backlog.recipient, waiting.message_id)
         if number is not None and remove_waiting(tx, replace(waiting, number=number)):
-            clear_lane(tx, lane)
+            clear_backlog(tx, backlog)
 
 
 def file_all(tx: Transaction) -> int:
-    """Put all that is in flight into the lanes, in its order.
+    """Put all that is in flight into the backlogs, in its order.
 
-    What cannot be filed, because the lane is damaged, stays.
+    What cannot be filed, because the backlog is damaged, stays.
 
     Returns:
         How many were forgotten because their rows are damaged: it is lost which they were.

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox: copies of messages that the back end may not have yet, in a lane for each recipient.
+"""The outbox: copies of messages that the back end may not have, in a backlog of each recipient.
 
 Rules:
 - An envelope is put here in the commit that advanced its session, and leaves when the back end
   has it. A repeated deposit is harmless: the back end knows the message id.
-- Order is kept within a lane, not over all: a recipient who cannot be reached holds up nobody else.
-- What users sent has lanes of its own. What clients tell each other, and what was asked for, stands
-  in no message's way.
+- Order is kept within a backlog, not over all: a recipient who cannot be reached holds up nobody
+  else.
+- What users sent has backlogs of its own. What clients tell each other, and what was asked for,
+  stands in no message's way.
 - That is put here before it is encrypted, because that may take a bundle first.
-- Lanes in which something waits have turns, in queues of their own: what users sent and the rest;
-  what was not tried, what was tried in vain, and what waits for the user. So nobody who can be
-  reached stands behind those who cannot, however many they are.
-- In a store with stripes a lane has a time instead (`lane_times.py`). Most are empty again at once.
+- Backlogs in which something waits have turns, in queues of their own: what users sent and the
+  rest; what was not tried, what was tried in vain, and what waits for the user. So nobody who can
+  be reached stands behind those who cannot, however many they are.
+- In a store with stripes a backlog has a time instead (`backlog_times.py`). Most are empty again
+  at once.
 """
 
 import enum
@@ -30,48 +32,54 @@ from e2ecross.state.stripe import note_outbox_due
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.content import ControlContent, Receipt, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
+from e2ecross.wire.queue_records import (
+    BacklogRecord,
+    OutboxRecord,
+    TurnRecord,
+    decode_row,
+    encode_row,
+)
 
 __all__ = [
-    "LANE_ROW",
+    "BACKLOG_ROW",
     "TURNS",
-    "Lane",
-    "LaneName",
+    "Backlog",
+    "BacklogName",
     "Told",
     "TurnKind",
     "Waiting",
-    "block_lane",
-    "clear_lane",
+    "block_backlog",
+    "clear_backlog",
     "find_message",
     "find_row",
     "find_waiting",
-    "forget_lane",
+    "forget_backlog",
     "forget_row",
-    "free_lane",
-    "list_lane",
+    "free_backlog",
+    "list_backlog",
     "put_control",
     "put_envelope",
     "put_resend",
-    "read_lane",
+    "read_backlog",
     "remove_waiting",
     "replace_waiting",
-    "save_lane",
+    "save_backlog",
     "take_turn",
     "turns_of",
-    "walk_lane",
+    "walk_backlog",
     "walk_turns_of",
 ]
 
 TURNS: Final = b"\0"
-"""What the partitions of turns begin with, and no lane."""
+"""What the partitions of turns begin with, and no backlog."""
 Told = ControlContent | Receipt
 """What is encrypted when it leaves, and not kept to be sent again."""
-_LANE: Final = Codec(LaneRecord.encode, LaneRecord.decode)
-LANE_ROW: Final = b""
+_BACKLOG: Final = Codec(BacklogRecord.encode, BacklogRecord.decode)
+BACKLOG_ROW: Final = b""
 
 
-class LaneName(enum.IntEnum):
-    """What a lane holds; the value is at rest."""
+class BacklogName(enum.IntEnum):
+    """What a backlog holds; the value is at rest."""
 
     MESSAGES = 1
     """What users sent, and `send` has promised."""
@@ -80,7 +88,7 @@ class LaneName(enum.IntEnum):
 
 
 class TurnKind(enum.IntEnum):
-    """What a lane waits for; the value is at rest."""
+    """What a backlog waits for; the value is at rest."""
 
     READY = 1
     """The next call that reaches the back end."""
@@ -90,7 +98,7 @@ class TurnKind(enum.IntEnum):
     """The user, who has to decide about an identity key."""
 
 
-class Lane(NamedTuple):
+class Backlog(NamedTuple):
     """Where what waits for one device stands.
 
     Attributes:
@@ -98,12 +106,12 @@ class Lane(NamedTuple):
         recipient: whom that is for.
     """
 
-    name: LaneName
+    name: BacklogName
     recipient: Address
 
     @property
     def partition(self) -> bytes:
-        """The store's key of the lane."""
+        """The store's key of the backlog."""
         return bytes((self.name,)) + address_key(self.recipient)
 
 
@@ -112,20 +120,20 @@ class Waiting(Secret):
     """One copy in the outbox.
 
     Attributes:
-        lane: where it stands.
+        backlog: where it stands.
         number: its row there.
         message_id: 16 bytes: of the message that the user sent, or of what the client tells.
         envelope: what to deposit, or None when it is still to be encrypted.
         control: what the client tells; None: it is the message that is kept under the message id.
         peer: with whom the conversation is, of a receipt for another own device; else None.
         fresh_session: in a new session, because the recipient may have lost the others.
-        is_in_flight: it stands in no lane yet (`in_flight.py`).
+        is_in_flight: it stands in no backlog yet (`in_flight.py`).
         purpose: of a user's message that goes by the recipient's consent, 1 to 4; else 0.
         consent: the token of what the recipient has granted when this was read, 32 bytes, secret;
             or empty.
     """
 
-    lane: Lane
+    backlog: Backlog
     number: int
     message_id: bytes
     envelope: Envelope | None
@@ -142,16 +150,16 @@ def put_envelope(tx: Transaction, envelope: Envelope, purpose: int = 0) -> int:
 
     The purpose is that of `Waiting`.
     """
-    lane = Lane(LaneName.MESSAGES, envelope.recipient)
+    backlog = Backlog(BacklogName.MESSAGES, envelope.recipient)
     record = OutboxRecord(envelope.encode(), message_id=envelope.message_id, purpose=purpose)
-    number = _append(tx, lane, record)
-    tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(number))
+    number = _append(tx, backlog, record)
+    tx.put(Table.OUTBOX, backlog.partition, envelope.message_id, encode_row(number))
     return number
 
 
 def put_resend(tx: Transaction, recipient: Address, message_id: bytes) -> None:
     """Note that a message that is kept under this id (16 bytes) is to be sent again."""
-    _append(tx, Lane(LaneName.REQUESTS, recipient), OutboxRecord(b"", message_id=message_id))
+    _append(tx, Backlog(BacklogName.REQUESTS, recipient), OutboxRecord(b"", message_id=message_id))
 
 
 def put_control(
@@ -164,9 +172,9 @@ def put_control(
     peer: UserId | None = None,
 ) -> None:
     """Note that a device is to be told something, under this id (16 bytes); see `Waiting`."""
-    lane = Lane(LaneName.REQUESTS, recipient)
+    backlog = Backlog(BacklogName.REQUESTS, recipient)
     told = encode_content(content)
-    _append(tx, lane, OutboxRecord(b"", message_id, fresh_session, *told, peer))
+    _append(tx, backlog, OutboxRecord(b"", message_id, fresh_session, *told, peer))
 
 
 def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None) -> None:
@@ -178,17 +186,17 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
     told = (0, b"") if waiting.control is None else encode_content(waiting.control)
     rest = (envelope is None, *told, waiting.peer)
     record = OutboxRecord(data, waiting.message_id, *rest, purpose=waiting.purpose)
-    tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
+    tx.put(Table.OUTBOX, waiting.backlog.partition, number_row(waiting.number), record.encode())
 
 
 def find_message(tx: Transaction, recipient: Address, message_id: bytes) -> int | None:
     """Return the number of a user's message (16 bytes of id) that waits, or None."""
-    lane = Lane(LaneName.MESSAGES, recipient)
-    data = tx.get(Table.OUTBOX, lane.partition, message_id)
+    backlog = Backlog(BacklogName.MESSAGES, recipient)
+    data = tx.get(Table.OUTBOX, backlog.partition, message_id)
     if data is not None:
         return decode_row(data)
     with suppress(RecordCorrupted):  # which is mended when it is sent from
-        record = read_lane(tx, lane)
+        record = read_backlog(tx, backlog)
         if record is not None and record.first == 1 and record.first_id == message_id:
             return 1
     return None
@@ -204,171 +212,175 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
 
 def forget_row(tx: Transaction, waiting: Waiting) -> None:
     """Forget what stands in a row, whatever that is."""
-    lane = waiting.lane
-    tx.delete(Table.OUTBOX, lane.partition, number_row(waiting.number))
-    record = _load(tx, lane)
-    has_index = lane.name is LaneName.MESSAGES and waiting.message_id
+    backlog = waiting.backlog
+    tx.delete(Table.OUTBOX, backlog.partition, number_row(waiting.number))
+    record = _load(tx, backlog)
+    has_index = backlog.name is BacklogName.MESSAGES and waiting.message_id
     if has_index and not (waiting.number == 1 and record.first_id):
-        tx.delete(Table.OUTBOX, lane.partition, waiting.message_id)
+        tx.delete(Table.OUTBOX, backlog.partition, waiting.message_id)
     first = record.first
     if waiting.number == first:
         first += 1
-        while first < record.next and not _is_there(tx, lane, first):
+        while first < record.next and not _is_there(tx, backlog, first):
             first += 1
     if first == record.next:
-        _leave_turn(tx, lane, record)
-        tx.delete(Table.OUTBOX, lane.partition, LANE_ROW)
+        _leave_turn(tx, backlog, record)
+        tx.delete(Table.OUTBOX, backlog.partition, BACKLOG_ROW)
     elif first != record.first:
-        save_lane(tx, lane, replace(record, first=first))
+        save_backlog(tx, backlog, replace(record, first=first))
 
 
-def forget_lane(tx: Transaction, lane: Lane) -> None:
-    """Forget all that waits in a lane: its device is none of its account any more."""
-    record = read_lane(tx, lane)
+def forget_backlog(tx: Transaction, backlog: Backlog) -> None:
+    """Forget all that waits in a backlog: its device is none of its account any more."""
+    record = read_backlog(tx, backlog)
     if record is not None:
-        _leave_turn(tx, lane, record)
-        tx.clear(Table.OUTBOX, lane.partition)
+        _leave_turn(tx, backlog, record)
+        tx.clear(Table.OUTBOX, backlog.partition)
 
 
 def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:
     """Return what stands in the place of something that was listed before, if it still does."""
-    current = find_row(tx, waiting.lane, waiting.number)
-    # Somebody else may have been faster; and a new lane counts from the beginning.
+    current = find_row(tx, waiting.backlog, waiting.number)
+    # Somebody else may have been faster; and a new backlog counts from the beginning.
     return None if current is None or current.message_id != waiting.message_id else current
 
 
-def read_lane(tx: Transaction, lane: Lane) -> LaneRecord | None:
-    """Return how it stands with a lane, or None when nothing waits there."""
-    record = tx.get_value(Table.OUTBOX, lane.partition, LANE_ROW, _LANE)
+def read_backlog(tx: Transaction, backlog: Backlog) -> BacklogRecord | None:
+    """Return how it stands with a backlog, or None when nothing waits there."""
+    record = tx.get_value(Table.OUTBOX, backlog.partition, BACKLOG_ROW, _BACKLOG)
     if record is not None and not record.turn and not tx.stripe_count():
-        raise RecordCorrupted("a lane of the outbox has no turn: the store is damaged")
+        raise RecordCorrupted("a backlog of the outbox has no turn: the store is damaged")
     return record
 
 
-def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Waiting]:
-    """Return what waits in a lane, in the order of sending; at most that many."""
-    return list(islice(walk_lane(tx, lane), limit))
+def list_backlog(tx: Transaction, backlog: Backlog, limit: int | None = None) -> list[Waiting]:
+    """Return what waits in a backlog, in the order of sending; at most that many."""
+    return list(islice(walk_backlog(tx, backlog), limit))
 
 
-def walk_lane(tx: Transaction, lane: Lane) -> Iterator[Waiting]:
-    """Yield what waits in a lane, in the order of sending; it must not change meanwhile."""
-    record = read_lane(tx, lane)
+def walk_backlog(tx: Transaction, backlog: Backlog) -> Iterator[Waiting]:
+    """Yield what waits in a backlog, in the order of sending; it must not change meanwhile."""
+    record = read_backlog(tx, backlog)
     if record is not None:
         for number in range(record.first, record.next):
-            waiting = find_row(tx, lane, number)
+            waiting = find_row(tx, backlog, number)
             if waiting is not None:
                 yield waiting
 
 
-def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"") -> None:
-    """Note the error's code that a lane waits to pass, or for which identity key (33 bytes)."""
-    record = read_lane(tx, lane)
+def block_backlog(tx: Transaction, backlog: Backlog, code: str, untrusted_key: bytes = b"") -> None:
+    """Note the error's code that a backlog waits to pass, or for which identity key (33 bytes)."""
+    record = read_backlog(tx, backlog)
     if record is not None:
-        _move(tx, lane, record, replace(record, code=code, untrusted_key=untrusted_key))
+        _move(tx, backlog, record, replace(record, code=code, untrusted_key=untrusted_key))
 
 
-def clear_lane(tx: Transaction, lane: Lane) -> None:
-    """Note that a lane does not wait to pass an error any more: something has gone through."""
-    record = read_lane(tx, lane)
+def clear_backlog(tx: Transaction, backlog: Backlog) -> None:
+    """Note that a backlog does not wait to pass an error any more: something has gone through."""
+    record = read_backlog(tx, backlog)
     if record is not None and (record.code or record.attempts) and not record.untrusted_key:
-        _move(tx, lane, record, replace(record, code="", attempts=0))
+        _move(tx, backlog, record, replace(record, code="", attempts=0))
 
 
-def free_lane(tx: Transaction, lane: Lane) -> None:
-    """Note that a lane need not wait for the user any more."""
-    record = read_lane(tx, lane)
+def free_backlog(tx: Transaction, backlog: Backlog) -> None:
+    """Note that a backlog need not wait for the user any more."""
+    record = read_backlog(tx, backlog)
     if record is not None and record.untrusted_key:
-        _move(tx, lane, record, replace(record, code="", untrusted_key=b"", try_after_ms=0))
+        _move(tx, backlog, record, replace(record, code="", untrusted_key=b"", try_after_ms=0))
         note_outbox_due(tx, 1)
 
 
-def save_lane(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
-    """Write how it stands with a lane; it stays where it has its turn."""
-    tx.put_value(Table.OUTBOX, lane.partition, LANE_ROW, record, _LANE)
+def save_backlog(tx: Transaction, backlog: Backlog, record: BacklogRecord) -> None:
+    """Write how it stands with a backlog; it stays where it has its turn."""
+    tx.put_value(Table.OUTBOX, backlog.partition, BACKLOG_ROW, record, _BACKLOG)
 
 
 def walk_turns_of(
-    tx: Transaction, name: LaneName, kind: TurnKind, after: int = 0
-) -> Iterator[tuple[int, Lane | RecordCorrupted]]:
-    """Walk over turn and lane of those lanes; one turn that is damaged does not hide the others."""
+    tx: Transaction, name: BacklogName, kind: TurnKind, after: int = 0
+) -> Iterator[tuple[int, Backlog | RecordCorrupted]]:
+    """Walk over turn and backlog of those; one turn that is damaged does not hide the others."""
     for turn, data in turns_of(name, kind).walk(tx, after):
         try:
             record = TurnRecord.decode(data)
-            lane: Lane | RecordCorrupted = Lane(_lane_name(record.lane), record.recipient)
+            backlog: Backlog | RecordCorrupted = Backlog(
+                _backlog_name(record.backlog), record.recipient
+            )
         except RecordCorrupted as error:
-            lane = without_frames(error)
-        yield turn, lane
+            backlog = without_frames(error)
+        yield turn, backlog
 
 
-def turns_of(name: LaneName, kind: TurnKind) -> Queue:
-    """Return the queue of turns of those lanes."""
+def turns_of(name: BacklogName, kind: TurnKind) -> Queue:
+    """Return the queue of turns of those backlogs."""
     return Queue(Table.OUTBOX, TURNS + bytes((name, kind)))
 
 
-def _kind(record: LaneRecord) -> TurnKind:
+def _kind(record: BacklogRecord) -> TurnKind:
     if record.untrusted_key:
         return TurnKind.HELD
     return TurnKind.LATER if record.code else TurnKind.READY
 
 
-def take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
-    """Put a lane behind the others of its kind; returns its turn, 0 in a store with stripes."""
+def take_turn(tx: Transaction, backlog: Backlog, record: BacklogRecord) -> int:
+    """Put a backlog behind the others of its kind; returns its turn, 0 in a store with stripes."""
     if tx.stripe_count():
         return 0
-    turn = TurnRecord(lane.name, lane.recipient).encode()
-    return turns_of(lane.name, _kind(record)).append(tx, turn)
+    turn = TurnRecord(backlog.name, backlog.recipient).encode()
+    return turns_of(backlog.name, _kind(record)).append(tx, turn)
 
 
-def _move(tx: Transaction, lane: Lane, before: LaneRecord, after: LaneRecord) -> None:
-    """Put a lane behind the others of the kind that it is of from now on, if it has a turn."""
-    _leave_turn(tx, lane, before)
-    save_lane(tx, lane, replace(after, turn=take_turn(tx, lane, after)))
+def _move(tx: Transaction, backlog: Backlog, before: BacklogRecord, after: BacklogRecord) -> None:
+    """Put a backlog behind the others of the kind that it is of from now on, if it has a turn."""
+    _leave_turn(tx, backlog, before)
+    save_backlog(tx, backlog, replace(after, turn=take_turn(tx, backlog, after)))
 
 
-def _leave_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
+def _leave_turn(tx: Transaction, backlog: Backlog, record: BacklogRecord) -> None:
     if record.turn:
-        turns_of(lane.name, _kind(record)).remove(tx, record.turn)
+        turns_of(backlog.name, _kind(record)).remove(tx, record.turn)
 
 
-def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
-    before = read_lane(tx, lane)
+def _append(tx: Transaction, backlog: Backlog, record: OutboxRecord) -> int:
+    before = read_backlog(tx, backlog)
     note_outbox_due(tx, 1)
     if before is None:
-        before = LaneRecord(first=1, next=1, turn=0)
-        before = replace(before, turn=take_turn(tx, lane, before))
-    tx.put(Table.OUTBOX, lane.partition, number_row(before.next), record.encode())
-    save_lane(tx, lane, replace(before, next=before.next + 1))
+        before = BacklogRecord(first=1, next=1, turn=0)
+        before = replace(before, turn=take_turn(tx, backlog, before))
+    tx.put(Table.OUTBOX, backlog.partition, number_row(before.next), record.encode())
+    save_backlog(tx, backlog, replace(before, next=before.next + 1))
     return before.next
 
 
-def _load(tx: Transaction, lane: Lane) -> LaneRecord:
-    record = read_lane(tx, lane)
+def _load(tx: Transaction, backlog: Backlog) -> BacklogRecord:
+    record = read_backlog(tx, backlog)
     if record is None:
-        raise RecordCorrupted("a lane of the outbox is missing: the store is damaged")
+        raise RecordCorrupted("a backlog of the outbox is missing: the store is damaged")
     return record
 
 
-def _is_there(tx: Transaction, lane: Lane, number: int) -> bool:
+def _is_there(tx: Transaction, backlog: Backlog, number: int) -> bool:
     try:
-        return tx.get(Table.OUTBOX, lane.partition, number_row(number)) is not None
+        return tx.get(Table.OUTBOX, backlog.partition, number_row(number)) is not None
     except RecordCorrupted:
         return True
 
 
-def _lane_name(value: int) -> LaneName:
+def _backlog_name(value: int) -> BacklogName:
     try:
-        return LaneName(value)
+        return BacklogName(value)
     except ValueError as error:
-        raise RecordCorrupted("a turn of the outbox names no lane: the store is damaged") from error
+        raise RecordCorrupted(
+            "a turn of the outbox names no backlog: the store is damaged"
+        ) from error
 
 
-def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
-    """Return what stands in a row of a lane, or None.
+def find_row(tx: Transaction, backlog: Backlog, number: int) -> Waiting | None:
+    """Return what stands in a row of a backlog, or None.
 
     Raises:
         RecordCorrupted: it does not decode.
     """
-    data = tx.get(Table.OUTBOX, lane.partition, number_row(number))
+    data = tx.get(Table.OUTBOX, backlog.partition, number_row(number))
     if data is None:
         return None
     record = OutboxRecord.decode(data)
@@ -384,7 +396,7 @@ def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
     if not isinstance(control, Told | None):
         raise RecordCorrupted("an outbox record holds nothing to send: the store is damaged")
     return Waiting(
-        *(lane, number, record.message_id, envelope, control, record.fresh_session),
+        *(backlog, number, record.message_id, envelope, control, record.fresh_session),
         peer=record.peer,
         purpose=record.purpose,
     )

@@ -30,7 +30,7 @@ from e2ecross.wire.record_encoding import (
 )
 
 __all__ = [
-    "LaneRecord",
+    "BacklogRecord",
     "OutboxRecord",
     "TurnRecord",
     "decode_row",
@@ -131,7 +131,7 @@ class OutboxRecord(Secret):
 
 
 @dataclass(frozen=True, slots=True)
-class LaneRecord:
+class BacklogRecord:
     """What waits for one device, and what that waits for. Public values only.
 
     Attributes:
@@ -158,7 +158,7 @@ class LaneRecord:
     def encode(self) -> bytes:
         """Return the record's bytes."""
         return encode_record(
-            storage_pb2.LaneRecord(
+            storage_pb2.BacklogRecord(
                 first=self.first,
                 next=self.next,
                 turn=self.turn,
@@ -171,15 +171,15 @@ class LaneRecord:
         )
 
     @classmethod
-    def decode(cls, data: bytes) -> "LaneRecord":
+    def decode(cls, data: bytes) -> "BacklogRecord":
         """Read the record.
 
         Raises:
             RecordCorrupted: it does not decode.
             StoreTooNew: a later release wrote it.
         """
-        what = "a lane record"
-        fields = decode_record(storage_pb2.LaneRecord, data, what)
+        what = "a backlog record"
+        fields = decode_record(storage_pb2.BacklogRecord, data, what)
         _check_ends(what, fields.first, fields.next)
         check_lengths(
             what,
@@ -194,20 +194,20 @@ class LaneRecord:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """A lane in which something waits.
+    """A backlog in which something waits.
 
     Attributes:
-        lane: 1: messages, 2: requests and what was asked for.
+        backlog: 1: messages, 2: requests and what was asked for.
         recipient: whom it is for.
     """
 
-    lane: int
+    backlog: int
     recipient: Address
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
         return encode_record(
-            storage_pb2.TurnRecord(lane=self.lane, recipient=encode_address(self.recipient))
+            storage_pb2.TurnRecord(backlog=self.backlog, recipient=encode_address(self.recipient))
         )
 
     @classmethod
@@ -220,7 +220,7 @@ class TurnRecord:
         """
         what = "a turn record"
         fields = decode_record(storage_pb2.TurnRecord, data, what)
-        return cls(fields.lane, decode_stored_address(fields.recipient, what))
+        return cls(fields.backlog, decode_stored_address(fields.recipient, what))
 
 
 def _check_ends(what: str, first: int, after: int) -> None:

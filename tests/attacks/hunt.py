@@ -38,12 +38,12 @@ from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.state.context import require_device
 from e2ecross.state.outbox import (
     TURNS,
-    list_lane,
+    list_backlog,
     put_control,
     put_envelope,
     put_resend,
 )
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.state.sender_keys import find_own_sender_key, find_sender_key
@@ -295,7 +295,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         put_envelope(tx, envelope)
         put_control(tx, BUDI, bytes(range(16)), request, fresh_session=True)
         put_resend(tx, BUDI, bytes(16))
-        waiting = [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
+        waiting = [item for backlog in list_backlogs(tx) for item in list_backlog(tx, backlog)]
         assert len(waiting) == 3
         values += waiting
         values.append(find_kept(tx, context.policy, BUDI, bytes(16), context.clock()))

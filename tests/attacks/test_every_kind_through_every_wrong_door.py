@@ -48,7 +48,14 @@ from e2ecross.errors import (
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.changes import CHANGES_ROW, read_changes
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
+from e2ecross.state.outbox import (
+    TURNS,
+    Backlog,
+    BacklogName,
+    find_message,
+    list_backlog,
+    put_resend,
+)
 from e2ecross.state.queue import NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
 from e2ecross.state.sent import find_kept
@@ -177,7 +184,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-row": _ONE_NUMBER - {"format-row"},
     "format-changes": _ONE_NUMBER - {"format-changes"},
     "format-group": frozenset({"format-end-of-a-blob", "format-stranger"}),
-    "format-lane": frozenset({"format-end-of-a-blob"}),
+    "format-backlog": frozenset({"format-end-of-a-blob"}),
     "format-end-of-a-blob": _ONE_NUMBER | {"format-stranger"},
     "format-retry-budget": _ONE_NUMBER | {"format-end-of-a-blob", "format-stranger"},
     "format-upkeep": _ONE_NUMBER
@@ -435,15 +442,15 @@ def test_a_content_that_does_not_belong_where_it_is_kept() -> None:
         kind = _KINDS[name.split(" in ")[-1]]
         waits = OutboxRecord(b"", bytes(16), content_kind=kind, content_body=bodies[name])
         before = ana.person.dump()
-        lane = Lane(LaneName.REQUESTS, BUDI)
+        backlog = Backlog(BacklogName.REQUESTS, BUDI)
         with store.transaction() as tx:
             put_resend(tx, BUDI, bytes(16))
-            tx.put(Table.OUTBOX, lane.partition, number_row(1), waits.encode())
+            tx.put(Table.OUTBOX, backlog.partition, number_row(1), waits.encode())
         deposited = len(backend.deposits)
         ana.client.maintain()  # nothing is known of it: it is forgotten, and not sent
         assert len(backend.deposits) == deposited
         with store.transaction() as tx:
-            assert list_lane(tx, lane) == []
+            assert list_backlog(tx, backlog) == []
         _put_back(store, before)
     for name in ("resent", "resent in resent", "request in resent"):
         kept = SentRecord(sent_at_ms=1, content_kind=_KINDS["resent"], content_body=bodies[name])
@@ -636,7 +643,7 @@ def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     if table == Table.ACCOUNTS:
         return "account" if key == b"" else "push"
     if table == Table.OUTBOX and len(key) != NUMBER_BYTES:
-        return "lane" if key == b"" else "row"
+        return "backlog" if key == b"" else "row"
     return "budget" if partition == BUDGET else _kind(row)
 
 
@@ -716,7 +723,7 @@ _CLIENT_KINDS: Final = (
     "changes",
     "device",
     "inbox",
-    "lane",
+    "backlog",
     "outbox",
     "own account",
     "retries",
@@ -747,8 +754,8 @@ _COUNTERS: Final = frozenset(
 
 
 # What these say is said by others, too: a message that waits is encrypted anew where its row is
-# damaged, and where a lane ends its rows tell. It is made anew, and what waits leaves.
-_REBUILT: Final = frozenset({"outbox", "lane"})
+# damaged, and where a backlog ends its rows tell. It is made anew, and what waits leaves.
+_REBUILT: Final = frozenset({"outbox", "backlog"})
 
 
 @pytest.mark.parametrize("kind", _CLIENT_KINDS)

@@ -37,7 +37,7 @@ def test_a_thousand_messages_of_a_stranger_make_one_request() -> None:
     _flood(budi, template, 1, 1_000)
     assert [address for address, _ in told(budi)] == [STRANGER]
     new = rest(world, BUDI).keys() - before.keys()
-    assert len(new) <= 4  # the lane of that request
+    assert len(new) <= 4  # the backlog of that request
     world.clock.advance(DAY_MS)
     _flood(budi, template, 2_000, 10)
     assert [address for address, _ in told(budi)] == [STRANGER, STRANGER]

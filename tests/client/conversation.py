@@ -25,8 +25,8 @@ from e2ecross import (
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane, put_control
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox import Waiting, list_backlog, put_control
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import BackendSimulator, count_rows, dump, make_device, reopen_device
 from tests.support.lone_worker import end_holds
@@ -100,9 +100,9 @@ def left(store: Store) -> int:
 
 
 def waiting(client: Client) -> list[Waiting]:
-    """What lies in the outbox, of whatever lane."""
+    """What lies in the outbox, of whatever backlog."""
     with store_of(client).transaction() as tx:
-        return [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
+        return [item for backlog in list_backlogs(tx) for item in list_backlog(tx, backlog)]
 
 
 def forget_sessions(client: Client) -> None:

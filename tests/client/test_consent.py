@@ -33,7 +33,7 @@ from e2ecross.errors import (
     LossyContent,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Lane, LaneName, list_lane
+from e2ecross.state.outbox import Backlog, BacklogName, list_backlog
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.consent_records import ConsentRecord
@@ -409,7 +409,7 @@ def test_what_waited_shows_the_token_that_is_granted_when_it_leaves(
 def test_a_message_that_is_sent_again_shows_the_token_too(
     ana: Client, budi: Client, backend: Counter
 ) -> None:
-    """Also behind something else in its lane, by the same call."""
+    """Also behind something else in its backlog, by the same call."""
     grant(budi, ana)
     backend.fail("deposit")
     with suppress(BackendError):
@@ -613,7 +613,7 @@ def test_a_revoke_takes_back_what_a_crash_has_left_in_flight(
     assert read(budi) == []
 
 
-@pytest.mark.parametrize("row", [b"", b"the first"], ids=["lane", "message"])
+@pytest.mark.parametrize("row", [b"", b"the first"], ids=["backlog", "message"])
 def test_what_is_damaged_hides_no_other_message_from_a_revoke(
     ana: Client, budi: Client, backend: Counter, row: bytes, store: MemoryStore
 ) -> None:
@@ -622,10 +622,10 @@ def test_what_is_damaged_hides_no_other_message_from_a_revoke(
     for number in (1, 2):
         with suppress(BackendError):
             ana.send(BUDI, Text("offer"), message_id=bytes([number]) * 16, purpose=1)
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     with store.transaction(store.stripes and ana._context.stripe_of(BUDI.user_id)) as tx:
-        first = list_lane(tx, lane)[0].number
-        tx.put(Table.OUTBOX, lane.partition, row and first.to_bytes(8), b"\1damaged")
+        first = list_backlog(tx, backlog)[0].number
+        tx.put(Table.OUTBOX, backlog.partition, row and first.to_bytes(8), b"\1damaged")
     revoke(budi, ana)
     left = {each.message_id for each in ana.pending()}
     assert bytes([2]) * 16 not in left

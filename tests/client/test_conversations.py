@@ -540,7 +540,7 @@ class TestReceipts:
         with store_of(world.phone).transaction() as tx:
             put_control(tx, BUDI, bytes(16), Receipt(Receipt.READ, (message_id,)))
         world.phone.block(BUDI)
-        assert not [each for each in waiting(world.phone) if each.lane.recipient == BUDI]
+        assert not [each for each in waiting(world.phone) if each.backlog.recipient == BUDI]
         assert not receipts(world.later()[world.budi])
 
     def test_unblocking_a_stranger_forgets_no_request(self, world: World) -> None:

@@ -12,9 +12,9 @@ from e2ecross import Address, Client, Envelope, Message, Notice, NoticeKind, Tex
 from e2ecross.errors import BackendError
 from e2ecross.state.inbox import put_message, put_notice
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
-    block_lane,
+    Backlog,
+    BacklogName,
+    block_backlog,
     put_control,
     put_envelope,
 )
@@ -88,7 +88,7 @@ def put_waiting(
             message_id = n.to_bytes(16)
             put_envelope(tx, Envelope(message_id, ANA, recipient, MessageKind.SIGNAL, bytes(60)))
             if code:
-                block_lane(tx, Lane(LaneName.MESSAGES, recipient), code, untrusted_key)
+                block_backlog(tx, Backlog(BacklogName.MESSAGES, recipient), code, untrusted_key)
 
 
 def requests_to_many(client: Client, count: int) -> None:
@@ -155,7 +155,7 @@ def offline_send(scene: Scene) -> None:
 
 
 def vain_maintain(scene: Scene) -> None:
-    """What `offline_send` has left is due, so that the lanes are walked over."""
+    """What `offline_send` has left is due, so that the backlogs are walked over."""
     with pytest.raises(BackendError):
         scene.ana.maintain()
 

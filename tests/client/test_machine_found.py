@@ -32,7 +32,7 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
-from e2ecross.state.outbox import Lane
+from e2ecross.state.outbox import Backlog
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.properties.hostile_backend import false_bundle
@@ -129,7 +129,7 @@ def _texts(items: Sequence[InboxItem]) -> list[str]:
 
 
 def test_every_message_that_waits_for_a_decision_is_named_also_later_ones() -> None:
-    """Rule B: the second request came into a lane that waited already, and nobody said so."""
+    """Rule B: the second request came into a backlog that waited already, and nobody said so."""
     backend = Backend()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     backend.lies_about = {ANA}
@@ -403,7 +403,7 @@ def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
     backend.fail("deposit", BackendRefused("no"))
 
     def settle_and_be_interrupted(
-        context: Context, results: Sequence[Result], *, blocked: Sequence[tuple[Lane, str]]
+        context: Context, results: Sequence[Result], *, blocked: Sequence[tuple[Backlog, str]]
     ) -> None:
         settle(context, results, blocked=blocked)
         raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from e2ecross.errors import (
     RestoredStore,
     StoreBusy,
 )
-from e2ecross.state.outbox import Lane, LaneName, read_lane
+from e2ecross.state.outbox import Backlog, BacklogName, read_backlog
 from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe, stripe_of
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
@@ -257,7 +257,7 @@ def test_each_attempt_in_vain_leaves_it_alone_twice_as_long(
     for attempt in range(10):
         worker.maintain()
         with fleet.store.transaction(stripe(BUDI)) as tx:
-            record = read_lane(tx, Lane(LaneName.MESSAGES, BUDI))
+            record = read_backlog(tx, Backlog(BacklogName.MESSAGES, BUDI))
             assert record is not None
             assert read_stripe(tx).outbox_due_ms <= record.try_after_ms
         assert (record.attempts, record.code) == (attempt + 1, MailboxFull.code)
@@ -345,14 +345,14 @@ def test_a_message_that_is_refused_at_once_is_told_by_its_exception_alone(
 
 
 def damage(fleet: Fleet, to: Address, row: bytes, record: bytes = b"\x01\xff") -> None:
-    lane = Lane(LaneName.MESSAGES, to)
+    backlog = Backlog(BacklogName.MESSAGES, to)
     with fleet.store.transaction(stripe(to)) as tx:
-        assert tx.get(Table.OUTBOX, lane.partition, row) is not None
-        tx.put(Table.OUTBOX, lane.partition, row, record)
+        assert tx.get(Table.OUTBOX, backlog.partition, row) is not None
+        tx.put(Table.OUTBOX, backlog.partition, row, record)
 
 
 @pytest.mark.parametrize(
-    "row", [b"", number_row(1), number_row(2)], ids=["lane", "first", "second"]
+    "row", [b"", number_row(1), number_row(2)], ids=["backlog", "first", "second"]
 )
 def test_damaged_rows_are_the_trouble_of_one_recipient(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock, row: bytes
@@ -371,13 +371,13 @@ def test_damaged_rows_are_the_trouble_of_one_recipient(
     assert fleet.worker().receive() == []
 
 
-def test_a_lane_whose_own_row_is_lost_is_swept_like_any_other(
+def test_a_backlog_whose_own_row_is_lost_is_swept_like_any_other(
     fleet: Fleet, backend: BackendSimulator, clock: FakeClock
 ) -> None:
     customer, worker = fleet.customer(BUDI), fleet.worker()
     die_with(backend, worker, BUDI, "one", "two", "three")
     with fleet.store.transaction(stripe(BUDI)) as tx:
-        assert tx.delete(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"")
+        assert tx.delete(Table.OUTBOX, Backlog(BacklogName.MESSAGES, BUDI).partition, b"")
     clock.advance(LATER_MS)
     fleet.worker().maintain()
     assert read(customer) == ["one", "two", "three"]

@@ -18,7 +18,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     StoreError,
 )
-from e2ecross.state.outbox import TURNS, Lane, LaneName, TurnKind, put_resend, read_lane
+from e2ecross.state.outbox import TURNS, Backlog, BacklogName, TurnKind, put_resend, read_backlog
 from e2ecross.state.queue import NUMBER_BITS, number_row
 from e2ecross.state.stripe import read_stripe, save_stripe
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
@@ -356,12 +356,12 @@ def test_a_damaged_contact_is_no_others_trouble_in_the_outbox(
     assert read(budi) == ["lost"]
 
 
-def damage_rows_of_lane(client: Client, recipient: Address, numbers: list[int]) -> None:
-    lane = Lane(LaneName.MESSAGES, recipient)
+def damage_rows_of_backlog(client: Client, recipient: Address, numbers: list[int]) -> None:
+    backlog = Backlog(BacklogName.MESSAGES, recipient)
     with store_of(client).transaction() as tx:
         for number in numbers:
-            assert tx.get(Table.OUTBOX, lane.partition, number_row(number)) is not None
-            tx.put(Table.OUTBOX, lane.partition, number_row(number), b"\x01\xff")
+            assert tx.get(Table.OUTBOX, backlog.partition, number_row(number)) is not None
+            tx.put(Table.OUTBOX, backlog.partition, number_row(number), b"\x01\xff")
 
 
 def test_a_message_whose_row_is_damaged_is_encrypted_anew(
@@ -371,7 +371,7 @@ def test_a_message_whose_row_is_damaged_is_encrypted_anew(
     backend.fail("deposit", times=4)
     promise(ana, BUDI, "one", "two", "three")
     promise(ana, TOKO, "four")
-    damage_rows_of_lane(ana, BUDI, [1, 3])
+    damage_rows_of_backlog(ana, BUDI, [1, 3])
     ana.maintain()
     assert read(budi) == ["one", "two", "three"]
     assert read(toko) == ["four"]
@@ -387,7 +387,7 @@ def test_a_message_whose_row_is_damaged_and_that_is_not_kept_is_told(
     meet(ana, budi)
     backend.fail("deposit", times=2)
     one, _ = promise(ana, BUDI, "one", "two")
-    damage_rows_of_lane(ana, BUDI, [1])
+    damage_rows_of_backlog(ana, BUDI, [1])
     ana.send(BUDI, Text("three"))
     let_look(ana)
     assert not_delivered(read_notices(ana)) == [(one, "record_corrupted")]
@@ -402,25 +402,25 @@ def test_a_request_whose_row_is_damaged_is_forgotten(
     ids = [ana.send(BUDI, Text(text)).message_id for text in ("one", "two")]
     for _ in ids:
         backend.drop(BUDI, 0)
-    lane = Lane(LaneName.REQUESTS, BUDI)
+    backlog = Backlog(BacklogName.REQUESTS, BUDI)
     with store_of(ana).transaction() as tx:
         for message_id in ids:
             put_resend(tx, BUDI, message_id)
-        tx.put(Table.OUTBOX, lane.partition, number_row(1), b"\x01\xff")
+        tx.put(Table.OUTBOX, backlog.partition, number_row(1), b"\x01\xff")
     ana.maintain()
     assert read(budi) == ["two"]
     assert waiting(ana) == []
     assert read(ana) == []
 
 
-def change_rows_of_lane(path: Path, message_id: bytes, rows: list[bytes]) -> None:
-    """Make rows unreadable in a sealed file, in the lane that has that message."""
+def change_rows_of_backlog(path: Path, message_id: bytes, rows: list[bytes]) -> None:
+    """Make rows unreadable in a sealed file, in the backlog that has that message."""
     with closing(sqlite3.connect(path)) as connection, connection:
         found = connection.execute("SELECT partition FROM outbox WHERE row = ?", (message_id,))
-        ((lane,),) = found.fetchall()
+        ((backlog,),) = found.fetchall()
         for row in rows:
             damage = "UPDATE outbox SET record = zeroblob(60) WHERE partition = ? AND row = ?"
-            assert connection.execute(damage, (lane, row)).rowcount == 1
+            assert connection.execute(damage, (backlog, row)).rowcount == 1
 
 
 def test_what_stands_before_a_row_that_was_changed_goes_its_way(
@@ -434,7 +434,7 @@ def test_what_stands_before_a_row_that_was_changed_goes_its_way(
         one, _ = promise(ana, BUDI, "one", "two")
         backend.fail("deposit", MailboxFull("full"), times=2)
         ana.maintain()  # from now on the first is tried alone
-    change_rows_of_lane(path, one, [number_row(2)])
+    change_rows_of_backlog(path, one, [number_row(2)])
     with SQLiteStore(path, key=bytes(32)) as store:
         ana = Client(reopen_device(ana.device, store, "again"), backend)
         ana.maintain()
@@ -452,7 +452,7 @@ def test_rows_of_a_sealed_store_that_were_changed_are_encrypted_anew(
         meet(ana, budi)
         backend.fail("deposit", times=3)
         one, *_ = promise(ana, BUDI, "one", "two", "three")
-    change_rows_of_lane(path, one, [number_row(1), one, number_row(3)])
+    change_rows_of_backlog(path, one, [number_row(1), one, number_row(3)])
     with SQLiteStore(path, key=bytes(32)) as store:
         ana = Client(reopen_device(ana.device, store, "again"), backend)
         ana.maintain()
@@ -488,7 +488,7 @@ def damage_outbox(store: Store, partition: bytes, row: bytes) -> None:
         tx.put(Table.OUTBOX, partition, row, b"\x01\xff")
 
 
-@pytest.mark.parametrize("row", [b"", number_row(1), "turn"], ids=["lane", "row", "turn"])
+@pytest.mark.parametrize("row", [b"", number_row(1), "turn"], ids=["backlog", "row", "turn"])
 def test_what_waits_is_listed_although_a_row_is_damaged(
     row: bytes | str, people: tuple[Client, Client, Client], backend: BackendSimulator
 ) -> None:
@@ -496,15 +496,15 @@ def test_what_waits_is_listed_although_a_row_is_damaged(
     backend.fail("deposit", times=3)
     one, two = promise(ana, BUDI, "one", "two")
     (three,) = promise(ana, TOKO, "three")
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     with store_of(ana).transaction() as tx:
-        record = read_lane(tx, lane)
+        record = read_backlog(tx, backlog)
     assert record is not None
     if isinstance(row, str):
-        turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+        turns = TURNS + bytes((BacklogName.MESSAGES, TurnKind.READY))
         damage_outbox(store_of(ana), turns, number_row(record.turn))
     else:
-        damage_outbox(store_of(ana), lane.partition, row)
+        damage_outbox(store_of(ana), backlog.partition, row)
     codes = {b"": ("record_corrupted",) * 2, number_row(1): ("record_corrupted", "backend_error")}
     code = codes[row] if isinstance(row, bytes) else ("backend_error",) * 2
     assert set(ana.pending()) == {
@@ -520,25 +520,25 @@ def test_what_waits_is_listed_although_a_row_is_damaged(
     assert read(ana) == []
 
 
-def test_a_damaged_lane_goes_on_by_itself_and_stops_nobody(
+def test_a_damaged_backlog_goes_on_by_itself_and_stops_nobody(
     people: tuple[Client, Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi, toko = people
     backend.fail("deposit", times=3)
     promise(ana, BUDI, "one", "two")
     promise(ana, TOKO, "three")
-    damage_outbox(store_of(ana), Lane(LaneName.MESSAGES, BUDI).partition, b"")
+    damage_outbox(store_of(ana), Backlog(BacklogName.MESSAGES, BUDI).partition, b"")
     ana.maintain()
     assert read(budi) == ["one", "two"]
     assert read(toko) == ["three"]
     assert waiting(ana) == []
     assert ana.pending() == []
-    again = Lane(LaneName.MESSAGES, BUDI)
+    again = Backlog(BacklogName.MESSAGES, BUDI)
     left = [place for place in dump(store_of(ana)) if place[1] == again.partition]
     assert left == []
 
 
-def test_a_damaged_lane_of_a_sealed_store_goes_on(
+def test_a_damaged_backlog_of_a_sealed_store_goes_on(
     backend: BackendSimulator, tmp_path: Path
 ) -> None:
     """Nothing of it opens but its second message, and the number that the third stands under."""
@@ -548,7 +548,7 @@ def test_a_damaged_lane_of_a_sealed_store_goes_on(
         meet(ana, budi)
         backend.fail("deposit", times=3)
         one, two, three = promise(ana, BUDI, "one", "two", "three")
-    change_rows_of_lane(path, one, [b"", number_row(1), one, two, number_row(3)])
+    change_rows_of_backlog(path, one, [b"", number_row(1), one, two, number_row(3)])
     with SQLiteStore(path, key=bytes(32)) as store:
         ana = Client(reopen_device(ana.device, store, "again"), backend)
         assert ana.pending() == [Pending(n, BUDI, "record_corrupted") for n in (two, three)]
@@ -559,16 +559,16 @@ def test_a_damaged_lane_of_a_sealed_store_goes_on(
         assert (notice.messages, notice.code) == ((), "record_corrupted")
 
 
-def test_a_lane_without_rows_is_forgotten_with_its_turn(
+def test_a_backlog_without_rows_is_forgotten_with_its_turn(
     people: tuple[Client, Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi, _ = people
     backend.fail("deposit")
     promise(ana, BUDI, "lost with its row")
-    lane, store = Lane(LaneName.MESSAGES, BUDI), store_of(ana)
+    backlog, store = Backlog(BacklogName.MESSAGES, BUDI), store_of(ana)
     with store.transaction() as tx:
-        tx.delete(Table.OUTBOX, lane.partition, number_row(1))
-        tx.put(Table.OUTBOX, lane.partition, b"", b"\x01\xff")
+        tx.delete(Table.OUTBOX, backlog.partition, number_row(1))
+        tx.put(Table.OUTBOX, backlog.partition, b"", b"\x01\xff")
     ana.maintain()
     ana.send(BUDI, Text("goes"))
     assert read(budi) == ["goes"]
@@ -583,8 +583,8 @@ def test_a_store_opens_as_restored_although_the_outbox_is_damaged(
     backend.fail("deposit", times=2)
     promise(ana, BUDI, "one")
     promise(ana, TOKO, "two")
-    damage_outbox(store_of(ana), Lane(LaneName.MESSAGES, BUDI).partition, b"")
-    turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    damage_outbox(store_of(ana), Backlog(BacklogName.MESSAGES, BUDI).partition, b"")
+    turns = TURNS + bytes((BacklogName.MESSAGES, TurnKind.READY))
     rows = [row for _, partition, row in dump(store_of(ana)) if partition == turns]
     assert bool(rows) is not bool(STRIPES)
     for last in sorted(rows)[-1:]:
@@ -605,7 +605,7 @@ def test_a_damaged_queue_of_turns_stops_nobody_for_ever(
     ana, budi, toko = people
     backend.fail("deposit")
     promise(ana, BUDI, "one")
-    partition = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    partition = TURNS + bytes((BacklogName.MESSAGES, TurnKind.READY))
     with store_of(ana).transaction() as tx:
         tx.put(Table.OUTBOX, partition, row, b"\x01\xff")
     ana.send(TOKO, Text("two"))
@@ -676,7 +676,7 @@ def test_a_row_of_a_sealed_queue_that_was_changed_hides_no_others(
             promise(ana, client.device.address, "sent")
         backend.unreachable = False
     with closing(sqlite3.connect(path)) as connection, connection:
-        # A lane has a row empty, and message ids.
+        # A backlog has a row empty, and message ids.
         of_length = f"SELECT partition FROM {table} WHERE length(row) = "  # noqa: S608
         queue = f"partition NOT IN ({of_length} 0) AND partition NOT IN ({of_length} 16)"
         where = f"FROM {table} WHERE length(row) = 8 AND {queue}"

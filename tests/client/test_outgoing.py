@@ -100,7 +100,7 @@ def test_a_full_mailbox_holds_up_nothing_that_waits_behind_it() -> None:
             ana.send(address, Text("waits"))
     assert len(waiting(ana)) == 2
     ana.maintain()
-    assert [item.lane.recipient for item in waiting(ana)] == [BUDI]
+    assert [item.backlog.recipient for item in waiting(ana)] == [BUDI]
     assert [(item.recipient, item.code) for item in ana.pending()] == [(BUDI, "mailbox_full")]
     assert read(toko) == ["waits"]
     assert read(budi) == ["fills the mailbox"]

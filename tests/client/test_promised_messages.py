@@ -17,7 +17,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
     WitnessFailed,
 )
-from e2ecross.state.outbox import Lane, LaneName
+from e2ecross.state.outbox import Backlog, BacklogName
 from e2ecross.stores import MemoryStore, Store
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
@@ -427,7 +427,7 @@ def test_what_would_stand_behind_a_decision_is_not_taken(backend: BackendSimulat
     backend.fail("deposit")
     (promised,) = promise(ana, BUDI, "promised")
     key = make_device(BUDI, seed="another").identity_key
-    hold_for_decision(ana.device._context, Lane(LaneName.MESSAGES, BUDI), key)
+    hold_for_decision(ana.device._context, Backlog(BacklogName.MESSAGES, BUDI), key)
     for _ in range(2):
         with pytest.raises(UntrustedIdentity) as caught:
             ana.send(BUDI, Text("later"))

@@ -6,7 +6,7 @@ import pytest
 from e2ecross import Client, Envelope, FailedMessage, NoticeKind, Policy, RetryRequest, Text
 from e2ecross.device.settling import hold_for_decision
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend
+from e2ecross.state.outbox import Backlog, BacklogName, put_control, put_resend
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.stores import Table
 from e2ecross.wire.shelf_records import RetryBudgetRecord
@@ -93,7 +93,7 @@ def test_a_request_does_not_stand_in_the_place_of_a_message(
     forget_sessions(budi)
     backend.fail("fetch_bundle", times=2)
     assert read(budi) == ["!unknown_session"]
-    assert [item.lane.name for item in waiting(budi)] == [LaneName.REQUESTS]
+    assert [item.backlog.name for item in waiting(budi)] == [BacklogName.REQUESTS]
     with pytest.raises(BackendError):
         budi.send(ANA, Text("needs a bundle, too"))
     budi.send(ANA, Text("now"))
@@ -117,7 +117,7 @@ def test_what_is_promised_goes_in_the_same_call_as_requests(
     backend.fail("deposit")
     (message_id,) = promise(ana, BUDI, "one")
     ana.maintain()
-    # And before them; of a stripe the lanes go in an order of chance.
+    # And before them; of a stripe the backlogs go in an order of chance.
     first, second = (Envelope.decode(data).message_id for data in backend.deposits[-2:])
     assert first == message_id or (STRIPES and second == message_id)
     assert waiting(ana) == []
@@ -206,7 +206,7 @@ def test_what_is_asked_for_while_requests_wait_for_the_user_is_named(
     key = make_device(BUDI, seed="another").identity_key
     with store_of(ana).transaction() as tx:
         put_resend(tx, BUDI, sent[0])
-    hold_for_decision(ana.device._context, Lane(LaneName.REQUESTS, BUDI), key)
+    hold_for_decision(ana.device._context, Backlog(BacklogName.REQUESTS, BUDI), key)
     (notice,) = read_notices(ana)
     assert (notice.kind, notice.messages) == (NoticeKind.IDENTITY_PENDING, (sent[0],))
     ask(budi, ANA, sent[1])

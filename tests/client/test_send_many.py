@@ -464,7 +464,7 @@ def test_no_message_overtakes_what_was_left_in_flight() -> None:
     assert read(budi) == ["left in flight", "next"]
 
 
-def test_no_message_of_many_overtakes_what_waits_in_its_lane() -> None:
+def test_no_message_of_many_overtakes_what_waits_in_its_backlog() -> None:
     backend = Counting()
     ana, people = make_client(ANA, backend), crowd(backend, 2)
     ana.send_many(addresses(people), Text("first"))
@@ -532,7 +532,7 @@ def test_one_new_contact_among_many_costs_the_others_nothing() -> None:
         results = ana.send_many(addresses([*people, *others]), HALO)
         assert all(isinstance(each, Sent) for each in results)
         written.append(spy.writes[Table.OUTBOX])
-    # The row of the one, and the end of the queue; or its row, its id and its lane, which go again.
+    # The row of the one, and the end of the queue; or its row, id and backlog, which go again.
     assert written[1] - written[0] <= (6 if STRIPES else 2)
     assert [texts(client) for client in people] == [["first", "halo", "halo"]] * 30
 

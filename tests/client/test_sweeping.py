@@ -8,14 +8,14 @@ import pytest
 from e2ecross import Address, Client, Envelope
 from e2ecross.errors import BackendError
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
-    block_lane,
+    Backlog,
+    BacklogName,
+    block_backlog,
     put_control,
     put_envelope,
-    read_lane,
+    read_backlog,
 )
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.stripe import stripe_of
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import RetryRequest
@@ -51,15 +51,15 @@ def ask_in_vain(worker: Client, recipient: Address) -> None:
         put_control(tx, recipient, context.entropy.bytes(16), request, fresh_session=True)
 
 
-def waits_for(worker: Client) -> list[tuple[Lane, str]]:
-    """Lanes, and what each waits to pass; nothing: it was not tried."""
+def waits_for(worker: Client) -> list[tuple[Backlog, str]]:
+    """Backlogs, and what each waits to pass; nothing: it was not tried."""
     found = []
     with worker.device._context.store.transaction() as whole:
         for stripe in range(STRIPES + 1):
-            for lane in list_lanes(tx := whole.at(stripe)):
-                record = read_lane(tx, lane)
+            for backlog in list_backlogs(tx := whole.at(stripe)):
+                record = read_backlog(tx, backlog)
                 assert record is not None
-                found.append((lane, record.code))
+                found.append((backlog, record.code))
     return found
 
 
@@ -71,7 +71,7 @@ def test_what_waits_for_the_user_is_not_looked_at_with_each_message(
         for number, stranger in enumerate(strangers(stripe)):
             message_id = number.to_bytes(16)
             put_envelope(tx, Envelope(message_id, ANA, stranger, MessageKind.SIGNAL, bytes(60)))
-            block_lane(tx, Lane(LaneName.MESSAGES, stranger), "untrusted", KEY)
+            block_backlog(tx, Backlog(BacklogName.MESSAGES, stranger), "untrusted", KEY)
     fleet.say(BUDI, "a")
     assert read(one) == ["a"]
     fleet.say(BUDI, "b")

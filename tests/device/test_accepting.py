@@ -11,7 +11,7 @@ from e2ecross.device.accepting import follow_identity, forget_unlisted
 from e2ecross.state.accounts import find_pushed, note_pushed
 from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.context import address_key
-from e2ecross.state.outbox import Lane, LaneName, put_control, put_envelope, read_lane
+from e2ecross.state.outbox import Backlog, BacklogName, put_control, put_envelope, read_backlog
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import Table
 from e2ecross.wire.account_records import AccountRecord
@@ -246,7 +246,7 @@ def test_a_request_to_a_new_companion_outlives_the_list_that_brings_it() -> None
         put_control(tx, LAPTOP, MESSAGE_ID, REQUEST)
     hold_list(home.budi, sign_devices(home.phone, home.laptop, after=sign_devices(home.phone)))
     with context.store.transaction() as tx:
-        assert read_lane(tx, Lane(LaneName.REQUESTS, LAPTOP)) is not None
+        assert read_backlog(tx, Backlog(BacklogName.REQUESTS, LAPTOP)) is not None
 
 
 def test_device_1_is_pinned_once_and_never_changed_by_a_list() -> None:

@@ -10,7 +10,7 @@ from e2ecross import Text
 from e2ecross.device.ages import Ages, read_ages
 from e2ecross.device.device import context_of
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import Lane, LaneName, put_resend
+from e2ecross.state.outbox import Backlog, BacklogName, put_resend
 from e2ecross.state.queue import number_row
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Table
@@ -43,10 +43,10 @@ def test_of_a_message_that_is_not_there_or_not_kept_nothing_is_known(is_row_lost
     clock.advance(60_000)
     context = context_of(ana.device)
     assert read_ages(context) == Ages(60_000, 0)
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     with peer_transaction(context, BUDI.user_id) as tx:
         if is_row_lost:
-            tx.delete(Table.OUTBOX, lane.partition, number_row(1))
+            tx.delete(Table.OUTBOX, backlog.partition, number_row(1))
         else:
             for partition, row, _ in list(tx.scan(Table.SENT)):
                 tx.delete(Table.SENT, partition, row)

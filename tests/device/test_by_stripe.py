@@ -27,7 +27,7 @@ from e2ecross.state.accounts import find_account, put_account
 from e2ecross.state.context import address_key
 from e2ecross.state.conversations import ContactState, find_conversation, put_conversation
 from e2ecross.state.message import Message
-from e2ecross.state.outbox import Lane, LaneName, list_lane
+from e2ecross.state.outbox import Backlog, BacklogName, list_backlog
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
 from e2ecross.state.sent import find_kept, keep_copies
 from e2ecross.state.stripe import stripe_of
@@ -238,7 +238,7 @@ def test_where_other_own_devices_are_told_it_has_the_whole_store(
     decide(scene)
     assert scene.store.taken() == [BUDIS, 0]
     with scene.store.inner.transaction(1) as tx:
-        waiting = list_lane(tx.at(0), Lane(LaneName.REQUESTS, laptop.address))
+        waiting = list_backlog(tx.at(0), Backlog(BacklogName.REQUESTS, laptop.address))
     assert [each.control is not None for each in waiting] == [True]
 
 
@@ -324,7 +324,7 @@ def test_contacts_of_all_stripes_are_told_that_a_device_was_removed(scene: Scene
     unlink_device(context, 2)
     for address, stripe in ((BUDI, BUDIS), (TOKO, TOKOS)):
         with scene.store.inner.transaction(stripe) as tx:
-            (waiting,) = list_lane(tx, Lane(LaneName.REQUESTS, address))
+            (waiting,) = list_backlog(tx, Backlog(BacklogName.REQUESTS, address))
         assert isinstance(waiting.control, DeviceListPush)
 
 

@@ -22,7 +22,7 @@ from e2ecross.device.receiving import Received
 from e2ecross.errors import UnlistedDevice
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Lane, LaneName, block_lane, put_control, read_lane
+from e2ecross.state.outbox import Backlog, BacklogName, block_backlog, put_control, read_backlog
 from e2ecross.state.trust import RemoteIdentity, find_identity, observe_identity, require_identity
 from e2ecross.stores import Table, Transaction
 from e2ecross.wire.account_records import AccountRecord, DeviceName
@@ -268,13 +268,13 @@ class TestPins:
     def test_what_waited_for_the_key_goes(self, world: World) -> None:
         new = make_device(BUDI, seed="new")
         let_key_wait(world.laptop, BUDI, new)
-        lane, context = Lane(LaneName.REQUESTS, BUDI), world.laptop._context
+        backlog, context = Backlog(BacklogName.REQUESTS, BUDI), world.laptop._context
         with context.store.transaction() as tx:
             put_control(tx, BUDI, MESSAGE_ID, DeviceListPush((b"list",)))
-            block_lane(tx, lane, "untrusted_identity", new.identity_key)
+            block_backlog(tx, backlog, "untrusted_identity", new.identity_key)
         world.tell(world.phone, world.laptop, pins(BUDI, new))
         with context.store.transaction() as tx:
-            record = read_lane(tx, lane)
+            record = read_backlog(tx, backlog)
         assert record is not None
         assert not record.untrusted_key
 

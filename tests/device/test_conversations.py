@@ -88,7 +88,7 @@ class Household:
         new = outbox(device)
         with context.store.transaction() as tx:
             for waiting in new:
-                self.on_the_way.append((waiting.lane.recipient.device - 1, waiting.control))
+                self.on_the_way.append((waiting.backlog.recipient.device - 1, waiting.control))
                 remove_waiting(tx, waiting)
 
     def deliver(self, place: int) -> None:

@@ -248,7 +248,7 @@ def test_a_stranger_is_asked_in_a_new_session(world: GroupWorld, group: GroupId)
     moved = type(envelope)(MESSAGE_ID, stranger, BUDI, envelope.kind, envelope.ciphertext)
     assert fail(world.devices[BUDI], moved) is UnknownSenderKey
     (waiting,) = outbox(world.devices[BUDI])
-    assert (waiting.lane.recipient, waiting.fresh_session) == (stranger, True)
+    assert (waiting.backlog.recipient, waiting.fresh_session) == (stranger, True)
     (failed,) = failures(world, BUDI)
     assert not failed.retrying
 

@@ -47,7 +47,7 @@ from e2ecross.wire.inbox_records import (
     encode_arrival,
     encode_inbox_item,
 )
-from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_row
+from e2ecross.wire.queue_records import BacklogRecord, OutboxRecord, encode_row
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
@@ -469,9 +469,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
 @pytest.mark.parametrize(
     ("table", "place", "record"),
     [
-        (Table.OUTBOX, b"lane", OutboxRecord(b"no envelope", bytes(16)).encode()),
-        (Table.OUTBOX, b"lane", encode_row(1)),
-        (Table.OUTBOX, b"", LaneRecord(1, 2, 3).encode()),
+        (Table.OUTBOX, b"backlog", OutboxRecord(b"no envelope", bytes(16)).encode()),
+        (Table.OUTBOX, b"backlog", encode_row(1)),
+        (Table.OUTBOX, b"", BacklogRecord(1, 2, 3).encode()),
         (Table.INBOX, b"", encode_arrival(bytes(32))),
         (Table.INBOX, b"", encode_inbox_item(InboxMessage(ANA, b"", 1, 1, b"?"))),
         (

@@ -21,7 +21,7 @@ HALO = draft_of(Text("halo"))
 
 
 def test_one_that_is_damaged_keeps_no_other() -> None:
-    """Both were filed by somebody else before they were forgotten; the lane of one is damaged."""
+    """Both were filed by others before they were forgotten; the backlog of one is damaged."""
     ana, left = make_device(ANA), Leftovers()
     context = ana._context
     for address in (BUDI, TOKO):
@@ -32,9 +32,9 @@ def test_one_that_is_damaged_keeps_no_other() -> None:
         (copy,) = posted.copies
         waiting = copy.waiting
         with peer_transaction(context, address.user_id) as tx:
-            file_all(tx)  # in a store with stripes it stands in its lane already
+            file_all(tx)  # in a store with stripes it stands in its backlog already
             if address == BUDI:
-                tx.put(Table.OUTBOX, waiting.lane.partition, b"", b"\x01\xff")
+                tx.put(Table.OUTBOX, waiting.backlog.partition, b"", b"\x01\xff")
         left.note_sent(waiting, context.stripe_of(address.user_id))
     assert list_pending(context, left) == [Pending(MESSAGE_ID, BUDI, "record_corrupted")]
 

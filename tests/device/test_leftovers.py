@@ -12,7 +12,7 @@ from e2ecross.device.waiting import is_something_due, list_pending
 from e2ecross.state.epoch import count_operation
 from e2ecross.state.in_flight import IN_FLIGHT, put_in_flight
 from e2ecross.state.inbox import list_arrivals, note_arrival
-from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.outbox import Backlog, BacklogName, Waiting
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import ANA, BUDI, TOKO, SpyStore, make_device
@@ -72,17 +72,17 @@ def test_what_was_rolled_back_goes_with_the_next() -> None:
     assert left(store) == ([], [])
 
 
-def test_a_lane_that_is_damaged_keeps_no_other_leftovers() -> None:
+def test_a_backlog_that_is_damaged_keeps_no_other_leftovers() -> None:
     store, leftovers = MemoryStore(), Leftovers()
     for place, waiting in enumerate(fill(store, range(1, 6))):
-        # One of them was filed meanwhile, in a lane that is damaged now.
-        lane = waiting.lane if place == 2 else Lane(LaneName.MESSAGES, TOKO)
-        leftovers.note_sent(replace(waiting, lane=lane))
+        # One of them was filed meanwhile, in a backlog that is damaged now.
+        backlog = waiting.backlog if place == 2 else Backlog(BacklogName.MESSAGES, TOKO)
+        leftovers.note_sent(replace(waiting, backlog=backlog))
     with store.transaction() as tx:
-        tx.put(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"", b"\x01\xff")
+        tx.put(Table.OUTBOX, Backlog(BacklogName.MESSAGES, BUDI).partition, b"", b"\x01\xff")
     with leftovers.going() as forget, store.transaction() as tx:
         forget(tx)
-    assert left(store)[0] == []  # what is in the lane goes when that is mended
+    assert left(store)[0] == []  # what is in the backlog goes when that is mended
 
 
 def test_what_the_back_end_has_heard_of_makes_no_reader_write() -> None:

@@ -15,14 +15,14 @@ from e2ecross.errors import UntrustedIdentity
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.notice import Notice
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
-    list_lane,
+    list_backlog,
     put_control,
     put_envelope,
     put_resend,
-    read_lane,
+    read_backlog,
     replace_waiting,
 )
 from e2ecross.state.transactions import peer_transaction
@@ -40,7 +40,7 @@ from tests.support.devices import (
 )
 from tests.support.kept import keep_sent
 
-REQUESTS = Lane(LaneName.REQUESTS, BUDI)
+REQUESTS = Backlog(BacklogName.REQUESTS, BUDI)
 ASKED = KeysAsked({BUDI.user_id})
 
 HALO = draft_of(Text("halo"))
@@ -53,7 +53,7 @@ def asked_for() -> tuple[Device, Waiting]:
     with peer_transaction(ana._context, BUDI.user_id) as tx:
         keep_sent(tx, Policy(), BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         put_resend(tx, BUDI, MESSAGE_ID)
-        (waiting,) = list_lane(tx, REQUESTS)
+        (waiting,) = list_backlog(tx, REQUESTS)
     return ana, waiting
 
 
@@ -83,25 +83,25 @@ def test_a_key_that_came_up_after_a_request_is_decided_about_first() -> None:
 @pytest.mark.parametrize("count", [999, 1_000, 1_001])
 def test_a_notice_names_a_thousand_messages_at_most(count: int) -> None:
     context = make_device(ANA)._context
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     with context.store.transaction() as tx:
         for number in range(count):
             message_id = number.to_bytes(16)
             put_envelope(tx, Envelope(message_id, ANA, BUDI, MessageKind.SIGNAL, b"data"))
-    hold_for_decision(context, lane, make_device(BUDI).identity_key)
+    hold_for_decision(context, backlog, make_device(BUDI).identity_key)
     with context.store.transaction() as tx:
         ((_, notice),) = walk_inbox(context, tx)
     assert isinstance(notice, Notice)
     assert notice.messages == tuple(n.to_bytes(16) for n in range(min(count, 1_000)))
 
 
-def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
-    """A bundle has brought another key: nothing is known of it but that the lane waits for it."""
+def test_no_message_goes_into_a_backlog_that_waits_for_the_user() -> None:
+    """A bundle has brought another key: it is known only because the backlog waits for it."""
     ana, key = make_device(ANA), make_device(BUDI, seed="another").identity_key
     introduce(ana, make_device(BUDI))
     with ana._context.store.transaction() as tx:
         put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
-    hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
+    hold_for_decision(ana._context, Backlog(BacklogName.MESSAGES, BUDI), key)
     before = dump(ana._context.store)
     message = Outgoing(BUDI, bytes(16), is_new=True)
     _, (error,) = post_messages(ana._context, Leftovers(), [message], HALO, set(), ASKED)
@@ -110,16 +110,18 @@ def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
     assert dump(ana._context.store) == before
 
 
-def test_a_lane_that_is_damaged_itself_hinders_none_that_is_settled_with_it() -> None:
+def test_a_backlog_that_is_damaged_itself_hinders_none_that_is_settled_with_it() -> None:
     context = make_device(ANA)._context
-    damaged, other = (Lane(LaneName.MESSAGES, address) for address in (BUDI, TOKO))
+    damaged, other = (Backlog(BacklogName.MESSAGES, address) for address in (BUDI, TOKO))
     with context.store.transaction() as tx:
-        for lane in (damaged, other):
-            put_envelope(tx, Envelope(MESSAGE_ID, ANA, lane.recipient, MessageKind.SIGNAL, b"data"))
+        for backlog in (damaged, other):
+            put_envelope(
+                tx, Envelope(MESSAGE_ID, ANA, backlog.recipient, MessageKind.SIGNAL, b"data")
+            )
         tx.put(Table.OUTBOX, damaged.partition, b"", b"\x01\xff")
     settle(context, [], blocked=[(damaged, "backend_error"), (other, "backend_error")])
     with context.store.transaction() as tx:
-        record = read_lane(tx, other)
+        record = read_backlog(tx, other)
     assert record is not None
     assert record.code == "backend_error"
 
@@ -132,9 +134,13 @@ def test_after_a_restore_all_that_waits_is_encrypted_anew() -> None:
     with peer_transaction(ana._context, BUDI.user_id) as tx:
         for number in range(2):
             put_control(tx, BUDI, number.to_bytes(16), request, fresh_session=True)
-        for waiting in list_lane(tx, REQUESTS)[1:]:
+        for waiting in list_backlog(tx, REQUESTS)[1:]:
             replace_waiting(tx, waiting, envelope)
-        assert [item.envelope is None for item in list_lane(tx, REQUESTS)] == [True, False, False]
+        assert [item.envelope is None for item in list_backlog(tx, REQUESTS)] == [
+            True,
+            False,
+            False,
+        ]
     Device.open(store, restored=True).restore_stripes()
     with store.transaction() as tx:
-        assert [item.envelope for item in list_lane(tx, REQUESTS)] == [None] * 3
+        assert [item.envelope for item in list_backlog(tx, REQUESTS)] == [None] * 3

@@ -20,9 +20,9 @@ from e2ecross.state.epoch import check_backend_epoch, read_epoch
 from e2ecross.state.inbox import InboxItem, put_message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
-    list_lane,
+    Backlog,
+    BacklogName,
+    list_backlog,
     put_control,
     put_envelope,
     put_resend,
@@ -306,7 +306,7 @@ def items(device: Device) -> list[InboxItem | RecordCorrupted]:
         return [item for _, item in walk_items(device._context, tx)]
 
 
-def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, bool]]:
+def waiting(device: Device, name: BacklogName) -> list[tuple[bytes, bool, bool, bool]]:
     """What waits for Budi: id; whether it is encrypted, a request, and for a fresh session."""
     with device._context.store.transaction() as tx:
         return [
@@ -316,7 +316,7 @@ def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, boo
                 item.control is not None,
                 item.fresh_session,
             )
-            for item in list_lane(tx, Lane(name, BUDI))
+            for item in list_backlog(tx, Backlog(name, BUDI))
         ]
 
 
@@ -335,7 +335,7 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     policy = ana._context.policy
     ids = [bytes([n]) * 16 for n in range(6)]
     envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=ids[n]) for n in range(6)]
-    requests = Lane(LaneName.REQUESTS, BUDI)
+    requests = Backlog(BacklogName.REQUESTS, BUDI)
     with peer_transaction(ana._context, BUDI.user_id) as tx:
         for n in (0, 1, 3, 4):
             keep_sent(tx, policy, BUDI, ids[n], Text(str(n)), NOW_MS)
@@ -347,18 +347,18 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
         put_resend(tx, BUDI, ids[4])
         for number in (5, 6):
             put_control(tx, BUDI, bytes([number]) * 16, REQUEST, fresh_session=True)
-        copy, _, request, _ = list_lane(tx, requests)
+        copy, _, request, _ = list_backlog(tx, requests)
         kept = find_kept(tx, policy, BUDI, ids[3], NOW_MS)
         assert kept is not None
         keep_other_id(tx, policy, kept, bytes(16), NOW_MS)
         replace_waiting(tx, copy, envelopes[3])
         replace_waiting(tx, request, envelopes[5])
     ana = restore(store)
-    assert waiting(ana, LaneName.MESSAGES) == [
+    assert waiting(ana, BacklogName.MESSAGES) == [
         (ids[0], False, False, True),
         (ids[1], False, False, True),
     ]
-    again = waiting(ana, LaneName.REQUESTS)
+    again = waiting(ana, BacklogName.REQUESTS)
     assert (ids[3], False, False, True) in again
     assert (ids[4], False, False, False) in again
     assert (bytes([6]) * 16, False, True, True) in again
@@ -385,12 +385,12 @@ def test_a_copy_that_is_not_kept_any_more_is_no_message_that_has_not_arrived(
         if is_known:
             keep_sent(tx, policy, BUDI, MESSAGE_ID, Text("again"), NOW_MS)
         put_resend(tx, BUDI, MESSAGE_ID)
-        (copy,) = list_lane(tx, Lane(LaneName.REQUESTS, BUDI))
+        (copy,) = list_backlog(tx, Backlog(BacklogName.REQUESTS, BUDI))
         replace_waiting(tx, copy, envelope)
     clock = FakeClock()
     clock.advance(policy.resend_kept_ms + 1)
     ana = restore(store, clock=clock)
-    assert waiting(ana, LaneName.REQUESTS) == []
+    assert waiting(ana, BacklogName.REQUESTS) == []
     not_delivered = Notice(
         NoticeKind.NOT_DELIVERED, BUDI.user_id, messages=(MESSAGE_ID,), code="restored_store"
     )
@@ -546,23 +546,23 @@ def test_a_damaged_row_of_the_outbox_stops_no_restore_and_leaves_it_with_its_id(
     with peer_transaction(ana._context, BUDI.user_id) as tx:
         keep_sent(tx, ana._context.policy, BUDI, MESSAGE_ID, Text("x"), NOW_MS)
         number = put_envelope(tx, envelope)
-        partition = Lane(LaneName.MESSAGES, BUDI).partition
+        partition = Backlog(BacklogName.MESSAGES, BUDI).partition
         tx.put(Table.OUTBOX, partition, number_row(number), record)
     ana = restore(store)
-    assert waiting(ana, LaneName.MESSAGES) == [(MESSAGE_ID, False, False, True)]
+    assert waiting(ana, BacklogName.MESSAGES) == [(MESSAGE_ID, False, False, True)]
 
 
-def test_a_damaged_request_is_forgotten_with_its_lane() -> None:
+def test_a_damaged_request_is_forgotten_with_its_backlog() -> None:
     """Nothing says any more what it was about."""
     store = MemoryStore()
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     with store.transaction() as tx:
         put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True)
-        partition = Lane(LaneName.REQUESTS, BUDI).partition
+        partition = Backlog(BacklogName.REQUESTS, BUDI).partition
         tx.put(Table.OUTBOX, partition, number_row(1), b"\x01\xff")
     ana = restore(store)
-    assert waiting(ana, LaneName.REQUESTS) == []
+    assert waiting(ana, BacklogName.REQUESTS) == []
     assert items(ana) == [Notice(NoticeKind.RESTORED, ANA.user_id)]
     assert not [where for where in rows_of(store, Table.OUTBOX) if where[0] == partition]
 

@@ -23,7 +23,7 @@ from e2ecross.state.accounts import find_account
 from e2ecross.state.context import address_key, require_device
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import Lane, LaneName, list_lane, put_envelope
+from e2ecross.state.outbox import Backlog, BacklogName, list_backlog, put_envelope
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.stripe import read_stripe, stripe_of
 from e2ecross.state.transactions import peer_transaction, peer_view, stripe_transaction
@@ -299,10 +299,10 @@ def test_what_waits_in_a_stripe_is_encrypted_anew_or_told_of() -> None:
     assert (given_up.kind, given_up.code) == (NoticeKind.NOT_DELIVERED, RestoredStore.code)
     assert last == replace(restored, messages=(MESSAGE_ID,))
     with store.transaction() as tx:
-        lane = Lane(LaneName.MESSAGES, BUDI)
-        (waiting,) = list_lane(tx.at(stripe(BUDI)), lane)
+        backlog = Backlog(BacklogName.MESSAGES, BUDI)
+        (waiting,) = list_backlog(tx.at(stripe(BUDI)), backlog)
         assert (waiting.message_id, waiting.envelope) == (MESSAGE_ID, None)
-        assert list_lane(tx.at(stripe(TOKO)), Lane(LaneName.MESSAGES, TOKO)) == []
+        assert list_backlog(tx.at(stripe(TOKO)), Backlog(BacklogName.MESSAGES, TOKO)) == []
 
 
 def test_lists_of_a_stripe_are_asked_for_again() -> None:

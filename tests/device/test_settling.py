@@ -25,13 +25,13 @@ from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
 from e2ecross.device.waiting import find_posted, read_held_key
 from e2ecross.errors import InvalidArgument, RestoredStore, StoreBusy, StoreError
+from e2ecross.state.backlog_times import put_leaving
 from e2ecross.state.inbox import walk_inbox
-from e2ecross.state.lane_times import put_leaving
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
-    list_lane,
+    list_backlog,
     put_control,
     put_envelope,
     put_resend,
@@ -54,7 +54,7 @@ from tests.support.devices import (
 )
 from tests.support.kept import keep_sent
 
-LANE = Lane(LaneName.REQUESTS, BUDI)
+BACKLOG = Backlog(BacklogName.REQUESTS, BUDI)
 ASKED = KeysAsked({BUDI.user_id})
 KEYS = [make_device(BUDI, seed=seed).identity_key for seed in ("one", "another")]
 
@@ -90,9 +90,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
         post_messages(
             context, left, [Outgoing(BUDI, message_id, True)], draft_of(Text(text)), set(), ASKED
         )
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     (waiting,) = find_posted(
-        context, left, [(BUDI, MESSAGE_ID, Waiting(lane, 0, MESSAGE_ID, None))]
+        context, left, [(BUDI, MESSAGE_ID, Waiting(backlog, 0, MESSAGE_ID, None))]
     )
     assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
@@ -101,16 +101,16 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     assert dump(context.store) == before
     take_back(context, BUDI, bytes(16), is_told=True)
     with context.store.transaction() as tx:
-        assert list_lane(tx, waiting.lane) == []
+        assert list_backlog(tx, waiting.backlog) == []
         ((_, notice),) = walk_inbox(context, tx)
     assert isinstance(notice, Notice)
     assert (notice.messages, notice.code) == ((MESSAGE_ID,), "backend_refused")
 
 
-def test_what_a_lane_waits_for_is_said_once_for_each_key() -> None:
+def test_what_a_backlog_waits_for_is_said_once_for_each_key() -> None:
     device = make_device(ANA)
     context = device._context
-    hold_for_decision(context, LANE, KEYS[0])  # nothing waits there yet
+    hold_for_decision(context, BACKLOG, KEYS[0])  # nothing waits there yet
     assert held(device) == []
     with context.store.transaction() as tx:
         put_control(
@@ -121,20 +121,20 @@ def test_what_a_lane_waits_for_is_said_once_for_each_key() -> None:
             fresh_session=True,
         )
     for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[1]):
-        hold_for_decision(context, LANE, key)
+        hold_for_decision(context, BACKLOG, key)
     assert held(device) == KEYS
 
 
 def test_what_nothing_waits_in_waits_for_no_key() -> None:
-    assert read_held_key(make_device(ANA)._context, LANE) == b""
+    assert read_held_key(make_device(ANA)._context, BACKLOG) == b""
 
 
 def test_what_two_threads_give_up_is_told_once() -> None:
     context = (device := make_device(ANA))._context
-    lane = Lane(LaneName.MESSAGES, BUDI)
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
     with context.store.transaction() as tx:
         put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
-        (waiting,) = list_lane(tx, lane)
+        (waiting,) = list_backlog(tx, backlog)
     for _ in range(2):
         with context.store.transaction() as tx:
             give_up(context, tx, waiting, "expired")
@@ -147,7 +147,7 @@ def test_the_id_of_a_message_that_was_given_up_after_it_had_left_is_not_taken_ag
     with context.store.transaction() as tx:
         keep_sent(tx, Policy(), BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         put_resend(tx, BUDI, MESSAGE_ID)
-        (waiting,) = list_lane(tx, LANE)
+        (waiting,) = list_backlog(tx, BACKLOG)
         give_up(context, tx, waiting, "expired")
     assert told(device) == [((MESSAGE_ID,), "expired")]
     with context.store.transaction() as tx, pytest.raises(InvalidArgument, match="not delivered"):
@@ -166,7 +166,7 @@ def test_what_somebody_else_has_given_up_is_told_once() -> None:
             RetryRequest(bytes(16), None, 0, "decode_error"),
             fresh_session=True,
         )
-        (waiting,) = list_lane(tx, LANE)
+        (waiting,) = list_backlog(tx, BACKLOG)
         for _ in range(2):
             give_up(context, tx, waiting, "unknown_recipient")
         (item,) = [item for _, item in walk_inbox(context, tx)]
@@ -181,10 +181,10 @@ def test_what_waits_for_a_key_of_an_account_names_the_device_whose_key_it_is() -
     _, laptop = make_account(BUDI, (1, 2), backend)
     ana.send(BUDI, Text("halo"))
     device = ana.device
-    lane = Lane(LaneName.REQUESTS, laptop.device.address)
+    backlog = Backlog(BacklogName.REQUESTS, laptop.device.address)
     with device._context.store.transaction() as tx:
-        put_resend(tx, lane.recipient, MESSAGE_ID)
-    hold_for_decision(device._context, lane, KEYS[0])
+        put_resend(tx, backlog.recipient, MESSAGE_ID)
+    hold_for_decision(device._context, backlog, KEYS[0])
     with device._context.store.transaction() as tx:
         ((_, notice),) = walk_inbox(device._context, tx)
     assert isinstance(notice, Notice)

@@ -7,7 +7,7 @@ from e2ecross import Address, Device, NoticeKind, Recipient, Text
 from e2ecross.device.settling import hold
 from e2ecross.errors import InvalidArgument, NoSession, UntrustedIdentity
 from e2ecross.protocol.safety_number import make_safety_number
-from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
+from e2ecross.state.outbox import Backlog, BacklogName, put_control, put_resend, read_backlog
 from e2ecross.state.trust import TrustState
 from e2ecross.wire.account_records import AccountRecord, OwnAccountRecord
 from e2ecross.wire.content import RetryRequest
@@ -68,14 +68,14 @@ class World:
             for address in ANYBODY:
                 put_control(tx, address, MESSAGE_ID, REQUEST)
                 put_resend(tx, address, bytes(16))
-                hold(context, tx, Lane(LaneName.REQUESTS, address), self.new_key)
+                hold(context, tx, Backlog(BacklogName.REQUESTS, address), self.new_key)
 
-    def held_lanes(self) -> list[Address]:
+    def held_backlogs(self) -> list[Address]:
         """For whom something waits for the user."""
         found = []
         with self.budi._context.store.transaction() as tx:
             for address in ANYBODY:
-                record = read_lane(tx, Lane(LaneName.REQUESTS, address))
+                record = read_backlog(tx, Backlog(BacklogName.REQUESTS, address))
                 if record is not None and record.untrusted_key:
                     found.append(address)
         return found
@@ -181,7 +181,7 @@ def test_accepting_another_key_begins_the_account_anew(address: Address) -> None
     budi = world.budi
     budi.mark_verified(ANA, world.phone.identity_key)
     world.hear()
-    assert world.held_lanes() == ANYBODY
+    assert world.held_backlogs() == ANYBODY
     for each in (ANA, LAPTOP, TABLET, STRANGER):
         with pytest.raises(UntrustedIdentity) as caught:
             budi.encrypt(each, HALO)
@@ -191,13 +191,13 @@ def test_accepting_another_key_begins_the_account_anew(address: Address) -> None
     assert identity is not None
     assert (identity.identity_key, identity.trust) == (world.new_key, TrustState.UNVERIFIED)
     assert account(budi, ACCOUNT) == AccountRecord(has_list=True)
-    assert world.held_lanes() == []
+    assert world.held_backlogs() == []
     for gone in (LAPTOP, TABLET, STRANGER):
         assert key_of(budi, gone) is None
         assert sessions_of(budi, gone) == []
         with pytest.raises(NoSession):
             budi.encrypt(gone, HALO)
-    assert {waiting.lane.recipient for waiting in outbox(budi)} == {ANA}
+    assert {waiting.backlog.recipient for waiting in outbox(budi)} == {ANA}
 
 
 @pytest.mark.parametrize("address", ANYBODY)
@@ -210,11 +210,11 @@ def test_rejecting_another_key_leaves_the_account_as_it_was(address: Address) ->
     assert account(budi, ACCOUNT).held == world.held
     assert key_of(budi, STRANGER) is None
     assert sessions_of(budi, STRANGER) == []
-    assert world.held_lanes() == []
+    assert world.held_backlogs() == []
     for device in (world.phone, world.laptop, world.tablet):
         text = device.decrypt(budi.encrypt(device.address, HALO))
         assert text.content == HALO
-    left = {(each.lane.recipient, each.control) for each in outbox(budi)}
+    left = {(each.backlog.recipient, each.control) for each in outbox(budi)}
     assert left == {(each, REQUEST) for each in (ANA, LAPTOP, TABLET)}
     assert {kind for kind, *_ in notices(budi)} == {NoticeKind.IDENTITY_PENDING}
 

@@ -15,11 +15,11 @@ from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import (
     TURNS,
-    LaneName,
+    BacklogName,
     TurnKind,
     find_message,
-    list_lane,
-    read_lane,
+    list_backlog,
+    read_backlog,
     walk_turns_of,
 )
 from e2ecross.state.prekey_store import LAST_RESORT
@@ -180,7 +180,7 @@ def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[tuple[str, str]
 
 
 def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> set[str]:
-    """Ids of envelopes that wait; every row is that of a lane which has a turn."""
+    """Ids of envelopes that wait; every row is that of a backlog which has a turn."""
     waiting: set[str] = set()
     rows: set[Place] = set()
     for partition in {place.partition for place in tables[Table.OUTBOX]}:
@@ -199,21 +199,21 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
         elif partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}
-    kinds = [(name, kind) for name in LaneName for kind in TurnKind]
-    for turn, lane in (found for each in kinds for found in walk_turns_of(tx, *each)):
-        assert not isinstance(lane, RecordCorrupted)
-        record = read_lane(tx, lane)
+    kinds = [(name, kind) for name in BacklogName for kind in TurnKind]
+    for turn, backlog in (found for each in kinds for found in walk_turns_of(tx, *each)):
+        assert not isinstance(backlog, RecordCorrupted)
+        record = read_backlog(tx, backlog)
         assert record is not None
         assert record.turn == turn
-        rows.add(Place(lane.partition, b""))
-        there = list_lane(tx, lane)
+        rows.add(Place(backlog.partition, b""))
+        there = list_backlog(tx, backlog)
         assert there
         assert {item.number for item in there} <= set(range(record.first, record.next))
         for item in there:
-            rows.add(Place(lane.partition, number_row(item.number)))
-            if lane.name is LaneName.MESSAGES:
-                assert find_message(tx, lane.recipient, item.message_id) == item.number
-                rows.add(Place(lane.partition, item.message_id))
+            rows.add(Place(backlog.partition, number_row(item.number)))
+            if backlog.name is BacklogName.MESSAGES:
+                assert find_message(tx, backlog.recipient, item.message_id) == item.number
+                rows.add(Place(backlog.partition, item.message_id))
             waiting.add(item.message_id.hex())
     assert {*tables[Table.OUTBOX]} == rows
     return waiting

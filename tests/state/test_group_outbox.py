@@ -14,7 +14,7 @@ from e2ecross.state.group_outbox import (
     put_grant_envelope,
     walk_group_outbox,
 )
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
@@ -44,7 +44,7 @@ def test_what_is_put_there_comes_in_its_order() -> None:
         assert isinstance(left, GroupWaiting)
         assert (number, left.data, left.sent) == (2, b"", None)
         assert put_copies(tx, GROUP, COPIES) == 3  # a number is given once
-        assert list_lanes(tx) == []  # no lane is taken for it, nor the other way round
+        assert list_backlogs(tx) == []  # no backlog is taken for it, nor the other way round
 
 
 def test_a_damaged_row_hides_no_other() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Envelopes in flight: what is left there is filed in the lanes, in its order."""
+"""Envelopes in flight: what is left there is filed in the backlogs, in its order."""
 
 import pytest
 
@@ -13,20 +13,20 @@ from e2ecross.state.in_flight import (
     remove_sent,
 )
 from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     Waiting,
-    block_lane,
-    list_lane,
+    block_backlog,
+    list_backlog,
     put_envelope,
-    read_lane,
+    read_backlog,
 )
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table, Transaction
 from tests.support.devices import ANA, BUDI, TOKO, SpyStore
 
-MESSAGES = Lane(LaneName.MESSAGES, BUDI)
+MESSAGES = Backlog(BacklogName.MESSAGES, BUDI)
 
 
 def forget(tx: Transaction, waiting: Waiting) -> None:
@@ -45,8 +45,8 @@ def fly(tx: Transaction, envelope: Envelope) -> Waiting:
 
 
 def ids(tx: Transaction, recipient: Address = BUDI) -> list[int]:
-    lane = Lane(LaneName.MESSAGES, recipient)
-    return [int.from_bytes(waiting.message_id) for waiting in list_lane(tx, lane)]
+    backlog = Backlog(BacklogName.MESSAGES, recipient)
+    return [int.from_bytes(waiting.message_id) for waiting in list_backlog(tx, backlog)]
 
 
 def in_flight(tx: Transaction) -> list[bytes]:
@@ -59,9 +59,9 @@ def test_what_has_left_is_forgotten_without_a_trace() -> None:
         count_operation(tx)
         spy.forget()
         waiting = put_in_flight(tx, envelope_of(1), envelope_of(1).encode())
-        assert (waiting.lane, waiting.message_id) == (MESSAGES, envelope_of(1).message_id)
+        assert (waiting.backlog, waiting.message_id) == (MESSAGES, envelope_of(1).message_id)
         assert waiting.envelope == envelope_of(1)
-        assert list_lanes(tx) == []
+        assert list_backlogs(tx) == []
     assert sum(spy.writes.values()) == 1
     with spy.transaction() as tx:
         forget(tx, waiting)
@@ -69,7 +69,7 @@ def test_what_has_left_is_forgotten_without_a_trace() -> None:
         assert fly(tx, envelope_of(2)).number != waiting.number
 
 
-def test_what_is_left_is_filed_behind_what_stands_in_its_lane() -> None:
+def test_what_is_left_is_filed_behind_what_stands_in_its_backlog() -> None:
     store = MemoryStore()
     with store.transaction() as tx:
         put_envelope(tx, envelope_of(1))
@@ -96,7 +96,7 @@ def test_what_was_filed_meanwhile_is_found_and_forgotten_and_nothing_else() -> N
         assert in_flight(tx) == [number_row(other.number)]
 
 
-def test_one_that_was_found_in_its_lane_takes_none_in_flight_with_it() -> None:
+def test_one_that_was_found_in_its_backlog_takes_none_in_flight_with_it() -> None:
     with MemoryStore().transaction() as tx:
         number = put_envelope(tx, envelope_of(1))
         flying = fly(tx, envelope_of(2, TOKO))
@@ -116,7 +116,7 @@ def test_a_row_that_is_damaged_is_forgotten_and_counted(damage: bytes) -> None:
         assert in_flight(tx) == []
 
 
-def test_a_lane_that_is_damaged_keeps_only_its_own_in_flight() -> None:
+def test_a_backlog_that_is_damaged_keeps_only_its_own_in_flight() -> None:
     with MemoryStore().transaction() as tx:
         put_envelope(tx, envelope_of(1))
         tx.put(Table.OUTBOX, MESSAGES.partition, b"", b"\x01\xff")
@@ -132,9 +132,9 @@ def test_what_has_gone_through_ends_the_wait_of_what_stands_behind_it() -> None:
         flying = fly(tx, envelope_of(1))
         file_all(tx)
         put_envelope(tx, envelope_of(2))
-        block_lane(tx, MESSAGES, "backend_error")
+        block_backlog(tx, MESSAGES, "backend_error")
         forget(tx, flying)
-        record = read_lane(tx, MESSAGES)
+        record = read_backlog(tx, MESSAGES)
         assert record is not None
         assert record.code == ""
         assert ids(tx) == [2]

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Message, Notice, NoticeKind, Text
-from e2ecross.device.waiting import next_lanes
+from e2ecross.device.waiting import next_backlogs
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -18,36 +18,36 @@ from e2ecross.errors import (
     StoreError,
     UnknownRecipient,
 )
-from e2ecross.state.lane_times import LEFT_ALONE_MS
+from e2ecross.state.backlog_times import LEFT_ALONE_MS
 from e2ecross.state.outbox import (
     TURNS,
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     TurnKind,
     Waiting,
-    block_lane,
-    clear_lane,
+    block_backlog,
+    clear_backlog,
     find_message,
     find_row,
     find_waiting,
-    forget_lane,
-    free_lane,
-    list_lane,
+    forget_backlog,
+    free_backlog,
+    list_backlog,
     put_control,
     put_envelope,
     put_resend,
-    read_lane,
+    read_backlog,
     remove_waiting,
     replace_waiting,
     walk_turns_of,
 )
-from e2ecross.state.outbox_repair import list_lanes, repair_lane
+from e2ecross.state.outbox_repair import list_backlogs, repair_backlog
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Deposited
-from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord
+from e2ecross.wire.queue_records import BacklogRecord, OutboxRecord, TurnRecord
 from tests.support.accounts import make_account
 from tests.support.devices import (
     ANA,
@@ -76,7 +76,9 @@ def pair(backend: BackendSimulator) -> tuple[Client, Client]:
 
 def outbox(client: Client) -> list[Envelope]:
     with client.device._context.store.transaction() as tx:
-        waiting = [waiting for lane in list_lanes(tx) for waiting in list_lane(tx, lane)]
+        waiting = [
+            waiting for backlog in list_backlogs(tx) for waiting in list_backlog(tx, backlog)
+        ]
         return [cast("Envelope", item.envelope) for item in waiting]
 
 
@@ -93,8 +95,8 @@ def notices(client: Client) -> list[tuple[NoticeKind, str]]:
 
 # --- Rows -----------------------------------------------------------------------------------
 
-MESSAGES = Lane(LaneName.MESSAGES, BUDI)
-REQUESTS = Lane(LaneName.REQUESTS, BUDI)
+MESSAGES = Backlog(BacklogName.MESSAGES, BUDI)
+REQUESTS = Backlog(BacklogName.REQUESTS, BUDI)
 REQUEST = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
 
 
@@ -106,10 +108,10 @@ def fill(store: Store, count: int, recipient: Address = BUDI) -> list[Waiting]:
     with store.transaction() as tx:
         for number in range(1, count + 1):
             put_envelope(tx, envelope_of(number, recipient))
-        return list_lane(tx, Lane(LaneName.MESSAGES, recipient))
+        return list_backlog(tx, Backlog(BacklogName.MESSAGES, recipient))
 
 
-def test_a_lane_that_is_forgotten_leaves_nothing_and_keeps_no_turn(stores: Stores) -> None:
+def test_a_backlog_that_is_forgotten_leaves_nothing_and_keeps_no_turn(stores: Stores) -> None:
     store = stores.open("ana")
     before = dump(store)
     fill(store, 1, TOKO)
@@ -117,17 +119,22 @@ def test_a_lane_that_is_forgotten_leaves_nothing_and_keeps_no_turn(stores: Store
     fill(store, 70)
     with store.transaction() as tx:
         put_control(tx, BUDI, MESSAGE_ID, REQUEST)
-        block_lane(tx, REQUESTS, "untrusted_identity", b"\x05" * 33)
-        for lane in (MESSAGES, REQUESTS, REQUESTS):
-            forget_lane(tx, lane)
-            assert read_lane(tx, lane) is None
-            assert list_lane(tx, lane) == []
+        block_backlog(tx, REQUESTS, "untrusted_identity", b"\x05" * 33)
+        for backlog in (MESSAGES, REQUESTS, REQUESTS):
+            forget_backlog(tx, backlog)
+            assert read_backlog(tx, backlog) is None
+            assert list_backlog(tx, backlog) == []
     left = dump(store).keys() - before.keys()
     ends = {where for where in left if where[1].startswith(TURNS)} - others.keys()
     assert left - ends == others.keys() - before.keys() - ends
     with store.transaction() as tx:
-        lanes = [lane for name in LaneName for kind in TurnKind for lane in waits(tx, kind, name)]
-    assert lanes == [Lane(LaneName.MESSAGES, TOKO)]
+        backlogs = [
+            backlog
+            for name in BacklogName
+            for kind in TurnKind
+            for backlog in waits(tx, kind, name)
+        ]
+    assert backlogs == [Backlog(BacklogName.MESSAGES, TOKO)]
     assert ids(fill(store, 2)) == [1, 2]
 
 
@@ -135,41 +142,43 @@ def ids(waiting: Sequence[Waiting]) -> list[int]:
     return [int.from_bytes(item.message_id) for item in waiting]
 
 
-def turns(tx: Transaction) -> list[Lane]:
-    return list_lanes(tx)
+def turns(tx: Transaction) -> list[Backlog]:
+    return list_backlogs(tx)
 
 
 def walked(
     tx: Transaction, kind: TurnKind, after: int = 0
-) -> list[tuple[int, Lane | RecordCorrupted]]:
-    return [*walk_turns_of(tx, LaneName.MESSAGES, kind, after)]
+) -> list[tuple[int, Backlog | RecordCorrupted]]:
+    return [*walk_turns_of(tx, BacklogName.MESSAGES, kind, after)]
 
 
 def waits(
-    tx: Transaction, kind: TurnKind, name: LaneName = LaneName.MESSAGES
-) -> list[Lane | RecordCorrupted]:
-    """Lanes that wait for something: by their turns, or what is written of each has to say it."""
+    tx: Transaction, kind: TurnKind, name: BacklogName = BacklogName.MESSAGES
+) -> list[Backlog | RecordCorrupted]:
+    """Backlogs that wait for something: by their turns, or what is written of each says it."""
     if not tx.stripe_count():
-        return [lane for _, lane in walk_turns_of(tx, name, kind)]
-    records = {lane: read_lane(tx, lane) for lane in list_lanes(tx) if lane.name is name}
-    return [lane for lane, record in records.items() if record and kind_of(record) is kind]
+        return [backlog for _, backlog in walk_turns_of(tx, name, kind)]
+    records = {
+        backlog: read_backlog(tx, backlog) for backlog in list_backlogs(tx) if backlog.name is name
+    }
+    return [backlog for backlog, record in records.items() if record and kind_of(record) is kind]
 
 
-def kind_of(record: LaneRecord) -> TurnKind:
+def kind_of(record: BacklogRecord) -> TurnKind:
     if record.untrusted_key:
         return TurnKind.HELD
     return TurnKind.LATER if record.code else TurnKind.READY
 
 
-def test_a_lane_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) -> None:
+def test_a_backlog_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) -> None:
     fill(stores.open("ana"), 300)
     with stores.reopen("ana").transaction() as tx:
-        listed = list_lane(tx, MESSAGES)
+        listed = list_backlog(tx, MESSAGES)
         assert ids(listed) == [item.number for item in listed] == [*range(1, 301)]
         assert [cast("Envelope", item.envelope).encode() for item in listed] == [
             envelope_of(n).encode() for n in range(1, 301)
         ]
-        assert ids(list_lane(tx, MESSAGES, 3)) == [1, 2, 3]
+        assert ids(list_backlog(tx, MESSAGES, 3)) == [1, 2, 3]
         assert find_message(tx, BUDI, (255).to_bytes(16)) == 255
         assert find_message(tx, TOKO, (255).to_bytes(16)) is None
         for removed in (listed[1], listed[254], listed[0], listed[299]):
@@ -177,10 +186,10 @@ def test_a_lane_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) ->
             assert not remove_waiting(tx, removed)  # somebody else was faster
         assert find_message(tx, BUDI, (255).to_bytes(16)) is None
         left = [n for n in range(3, 300) if n != 255]
-        assert ids(list_lane(tx, MESSAGES)) == left
+        assert ids(list_backlog(tx, MESSAGES)) == left
         assert put_envelope(tx, envelope_of(999)) == 301
-        assert ids(list_lane(tx, MESSAGES, 2)) == [3, 4]
-        for removed in list_lane(tx, MESSAGES):
+        assert ids(list_backlog(tx, MESSAGES, 2)) == [3, 4]
+        for removed in list_backlog(tx, MESSAGES):
             remove_waiting(tx, removed)
     store = stores.reopen("ana")
     assert count_rows(store, Table.OUTBOX) == 0
@@ -190,9 +199,9 @@ def test_where_nothing_waits_nothing_is_listed() -> None:
     store = MemoryStore()
     (waiting,) = fill(store, 1)
     with store.transaction() as tx:
-        assert list_lane(tx, REQUESTS) == list_lane(tx, REQUESTS, 1) == []
+        assert list_backlog(tx, REQUESTS) == list_backlog(tx, REQUESTS, 1) == []
         remove_waiting(tx, waiting)
-        assert list_lane(tx, MESSAGES) == []
+        assert list_backlog(tx, MESSAGES) == []
 
 
 def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
@@ -202,9 +211,9 @@ def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
     with store.transaction() as tx:
         put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True)
         put_resend(tx, BUDI, (1).to_bytes(16))
-        assert turns(tx) == [MESSAGES, Lane(LaneName.MESSAGES, TOKO), REQUESTS]
-        assert ids(list_lane(tx, MESSAGES)) == [1, 2]
-        request, resend = list_lane(tx, REQUESTS)
+        assert turns(tx) == [MESSAGES, Backlog(BacklogName.MESSAGES, TOKO), REQUESTS]
+        assert ids(list_backlog(tx, MESSAGES)) == [1, 2]
+        request, resend = list_backlog(tx, REQUESTS)
         assert (request.control, request.fresh_session) == (REQUEST, True)
         assert (request.message_id, request.envelope) == (MESSAGE_ID, None)
         assert (resend.control, resend.envelope, resend.fresh_session) == (None, None, False)
@@ -221,10 +230,10 @@ def test_what_was_to_be_encrypted_gets_its_envelope_in_its_place_and_back() -> N
         for fresh in (True, False):
             put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=fresh)
         put_resend(tx, BUDI, (3).to_bytes(16))
-        before = list_lane(tx, REQUESTS)
+        before = list_backlog(tx, REQUESTS)
         assert [item.fresh_session for item in before] == [True, False, False]
         replace_waiting(tx, before[2], envelope_of(7))
-        after = list_lane(tx, REQUESTS)
+        after = list_backlog(tx, REQUESTS)
         assert [item.envelope is None for item in after] == [True, True, False]
         assert cast("Envelope", after[2].envelope).encode() == envelope_of(7).encode()
         assert (after[2].message_id, after[2].number) == ((3).to_bytes(16), 3)
@@ -234,79 +243,81 @@ def test_what_was_to_be_encrypted_gets_its_envelope_in_its_place_and_back() -> N
         assert (again.envelope, again.fresh_session) == (None, True)
 
 
-def test_a_lane_that_begins_anew_is_not_taken_for_the_one_before() -> None:
+def test_a_backlog_that_begins_anew_is_not_taken_for_the_one_before() -> None:
     """Its numbers begin anew as well, and another thread may still hold those of before."""
     store = MemoryStore()
     (old,) = fill(store, 1)
     with store.transaction() as tx:
         assert remove_waiting(tx, old)
-        assert read_lane(tx, MESSAGES) is None
+        assert read_backlog(tx, MESSAGES) is None
         assert put_envelope(tx, envelope_of(2)) == old.number
         assert find_waiting(tx, old) is None
         assert not remove_waiting(tx, old)
-        (new,) = list_lane(tx, MESSAGES)
+        (new,) = list_backlog(tx, MESSAGES)
         assert ids([new]) == [2]
         assert find_message(tx, BUDI, (2).to_bytes(16)) == new.number
         assert remove_waiting(tx, new)
 
 
-def test_a_lane_that_was_tried_in_vain_goes_behind_the_others() -> None:
+def test_a_backlog_that_was_tried_in_vain_goes_behind_the_others() -> None:
     store = MemoryStore()
     for recipient in (BUDI, TOKO):
         fill(store, 2, recipient)
-    toko = Lane(LaneName.MESSAGES, TOKO)
+    toko = Backlog(BacklogName.MESSAGES, TOKO)
     with store.transaction() as tx:
         assert turns(tx) == [MESSAGES, toko]
-        block_lane(tx, MESSAGES, "mailbox_full")
+        block_backlog(tx, MESSAGES, "mailbox_full")
         assert turns(tx) == [toko, MESSAGES]
-        record = read_lane(tx, MESSAGES)
+        record = read_backlog(tx, MESSAGES)
         assert record is not None
         assert (record.code, record.untrusted_key) == ("mailbox_full", b"")
-        assert ids(list_lane(tx, MESSAGES)) == [1, 2]
+        assert ids(list_backlog(tx, MESSAGES)) == [1, 2]
         (last,) = [turn for turn, _ in walked(tx, TurnKind.LATER)]
         assert walked(tx, TurnKind.LATER, last) == []
-        block_lane(tx, toko, "backend_error")
-        ((_, lane),) = walked(tx, TurnKind.LATER, last)
-        assert lane == toko
+        block_backlog(tx, toko, "backend_error")
+        ((_, backlog),) = walked(tx, TurnKind.LATER, last)
+        assert backlog == toko
         assert waits(tx, TurnKind.READY) == []
-        block_lane(tx, Lane(LaneName.MESSAGES, ANA), "backend_error")  # nothing waits there
+        block_backlog(
+            tx, Backlog(BacklogName.MESSAGES, ANA), "backend_error"
+        )  # nothing waits there
         assert turns(tx) == [MESSAGES, toko]
 
 
-def test_a_lane_waits_for_the_user_until_it_is_freed() -> None:
+def test_a_backlog_waits_for_the_user_until_it_is_freed() -> None:
     store, key = MemoryStore(), make_device(BUDI).identity_key
     fill(store, 2)
     with store.transaction() as tx:
-        block_lane(tx, MESSAGES, "untrusted_identity", key)
-        record = read_lane(tx, MESSAGES)
+        block_backlog(tx, MESSAGES, "untrusted_identity", key)
+        record = read_backlog(tx, MESSAGES)
         assert record is not None
         assert record.untrusted_key == key
         assert waits(tx, TurnKind.HELD) == [MESSAGES]
-        clear_lane(tx, MESSAGES)  # it does not wait to pass an error
+        clear_backlog(tx, MESSAGES)  # it does not wait to pass an error
         put_envelope(tx, envelope_of(3))  # what comes behind it changes nothing
-        record = read_lane(tx, MESSAGES)
+        record = read_backlog(tx, MESSAGES)
         assert record is not None
         assert record.untrusted_key == key
-        free_lane(tx, MESSAGES)
-        freed = read_lane(tx, MESSAGES)
+        free_backlog(tx, MESSAGES)
+        freed = read_backlog(tx, MESSAGES)
         assert freed is not None
         assert (freed.code, freed.untrusted_key) == ("", b"")
         assert waits(tx, TurnKind.READY) == [MESSAGES]
         assert waits(tx, TurnKind.HELD) == []
-        block_lane(tx, MESSAGES, "mailbox_full")
-        free_lane(tx, MESSAGES)  # it does not wait for the user: it keeps its reason
-        blocked = read_lane(tx, MESSAGES)
+        block_backlog(tx, MESSAGES, "mailbox_full")
+        free_backlog(tx, MESSAGES)  # it does not wait for the user: it keeps its reason
+        blocked = read_backlog(tx, MESSAGES)
         assert blocked is not None
         assert blocked.code == "mailbox_full"
-        clear_lane(tx, MESSAGES)
+        clear_backlog(tx, MESSAGES)
         assert waits(tx, TurnKind.READY) == [MESSAGES]
-        free_lane(tx, REQUESTS)  # nothing waits there
-        assert read_lane(tx, REQUESTS) is None
-        assert ids(list_lane(tx, MESSAGES)) == [1, 2, 3]
+        free_backlog(tx, REQUESTS)  # nothing waits there
+        assert read_backlog(tx, REQUESTS) is None
+        assert ids(list_backlog(tx, MESSAGES)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("left", [1, 2])
-def test_only_an_empty_lane_loses_its_turn(left: int) -> None:
+def test_only_an_empty_backlog_loses_its_turn(left: int) -> None:
     store = MemoryStore()
     waiting = fill(store, 3)
     with store.transaction() as tx:
@@ -316,7 +327,7 @@ def test_only_an_empty_lane_loses_its_turn(left: int) -> None:
         for item in reversed(waiting[3 - left :]):
             remove_waiting(tx, item)
         assert turns(tx) == []
-        assert read_lane(tx, MESSAGES) is None
+        assert read_backlog(tx, MESSAGES) is None
 
 
 @pytest.mark.parametrize(
@@ -327,7 +338,7 @@ def test_only_an_empty_lane_loses_its_turn(left: int) -> None:
         (number_row(1), OutboxRecord(b"", MESSAGE_ID, content_kind=2**31 + 1).encode()),
         (b"", b"\x01"),
     ],
-    ids=["no envelope", "no request", "no content", "no lane"],
+    ids=["no envelope", "no request", "no content", "no backlog"],
 )
 def test_a_row_that_holds_nothing_to_send_is_a_damaged_store(row: bytes, record: bytes) -> None:
     store = MemoryStore()
@@ -335,29 +346,29 @@ def test_a_row_that_holds_nothing_to_send_is_a_damaged_store(row: bytes, record:
     with store.transaction() as tx:
         tx.put(Table.OUTBOX, MESSAGES.partition, row, record)
         with pytest.raises(RecordCorrupted, match="damaged"):
-            list_lane(tx, MESSAGES)
+            list_backlog(tx, MESSAGES)
 
 
-def test_a_turn_of_no_lane_is_a_damaged_store() -> None:
+def test_a_turn_of_no_backlog_is_a_damaged_store() -> None:
     store = MemoryStore()
     for recipient in (BUDI, TOKO):
         fill(store, 1, recipient)
     with store.transaction() as tx:
-        partition = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+        partition = TURNS + bytes((BacklogName.MESSAGES, TurnKind.READY))
         tx.put(Table.OUTBOX, partition, number_row(1), TurnRecord(3, BUDI).encode())
-        (_, error), (_, lane) = walked(tx, TurnKind.READY)
-        assert turns(tx) == [Lane(LaneName.MESSAGES, TOKO), MESSAGES]
+        (_, error), (_, backlog) = walked(tx, TurnKind.READY)
+        assert turns(tx) == [Backlog(BacklogName.MESSAGES, TOKO), MESSAGES]
     assert isinstance(error, RecordCorrupted)
-    assert "names no lane" in str(error)
-    assert lane == Lane(LaneName.MESSAGES, TOKO)  # it hides no other
+    assert "names no backlog" in str(error)
+    assert backlog == Backlog(BacklogName.MESSAGES, TOKO)  # it hides no other
 
 
-def test_a_message_without_its_lane_is_a_damaged_store() -> None:
+def test_a_message_without_its_backlog_is_a_damaged_store() -> None:
     store = MemoryStore()
     (waiting,) = fill(store, 1)
     with store.transaction() as tx:
         tx.delete(Table.OUTBOX, MESSAGES.partition, b"")
-        with pytest.raises(RecordCorrupted, match="a lane of the outbox is missing"):
+        with pytest.raises(RecordCorrupted, match="a backlog of the outbox is missing"):
             remove_waiting(tx, waiting)
 
 
@@ -388,10 +399,10 @@ def test_a_damaged_row_whose_message_nobody_knows_is_forgotten_alone() -> None:
         record = OutboxRecord(b"no envelope", MESSAGE_ID).encode()
         tx.put(Table.OUTBOX, MESSAGES.partition, number_row(2), record)
         tx.delete(Table.OUTBOX, MESSAGES.partition, (2).to_bytes(16))
-        (lost,) = repair_lane(tx, MESSAGES)
+        (lost,) = repair_backlog(tx, MESSAGES)
         assert lost.message_id == b""
-        assert ids(list_lane(tx, MESSAGES)) == [1, 3]
-        assert repair_lane(tx, MESSAGES) == []
+        assert ids(list_backlog(tx, MESSAGES)) == [1, 3]
+        assert repair_backlog(tx, MESSAGES) == []
 
 
 # --- What it costs --------------------------------------------------------------------------
@@ -411,12 +422,12 @@ _CALLS: dict[str, Callable[[Transaction, Sequence[Waiting]], object]] = {
     "put": lambda tx, _: put_envelope(tx, envelope_of(0)),
     "put for another": lambda tx, _: put_envelope(tx, envelope_of(0, TOKO)),
     "request": lambda tx, _: put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True),
-    "list": lambda tx, _: list_lane(tx, MESSAGES, 5),
+    "list": lambda tx, _: list_backlog(tx, MESSAGES, 5),
     "find": lambda tx, _: find_message(tx, BUDI, (7).to_bytes(16)),
     "remove the first": lambda tx, waiting: remove_waiting(tx, waiting[0]),
     "remove in the middle": lambda tx, waiting: remove_waiting(tx, waiting[5]),
     "remove the last": lambda tx, waiting: remove_waiting(tx, waiting[-1]),
-    "block": lambda tx, _: block_lane(tx, MESSAGES, "mailbox_full"),
+    "block": lambda tx, _: block_backlog(tx, MESSAGES, "mailbox_full"),
     "turns": lambda tx, _: turns(tx),
 }
 
@@ -426,7 +437,7 @@ def test_what_a_call_costs_does_not_depend_on_what_waits(name: str) -> None:
     assert costs(10, _CALLS[name]) == costs(2_000, _CALLS[name]) <= 12
 
 
-def test_what_has_left_a_lane_makes_nothing_longer() -> None:
+def test_what_has_left_a_backlog_makes_nothing_longer() -> None:
     found = []
     for gone in (5, 300):
         spy = SpyStore(MemoryStore())
@@ -435,7 +446,7 @@ def test_what_has_left_a_lane_makes_nothing_longer() -> None:
             for item in waiting[:gone]:
                 remove_waiting(tx, item)
             spy.forget()
-            assert list_lane(tx, MESSAGES, 1)
+            assert list_backlog(tx, MESSAGES, 1)
             assert remove_waiting(tx, waiting[gone])
         found.append(len(spy.operations))
     assert found[0] == found[1] <= 12
@@ -461,15 +472,15 @@ def test_what_sending_while_offline_costs_does_not_depend_on_what_waits(recipien
 
 def ready(device: Device, after: int, limit: int) -> tuple[list[str], int]:
     """Whose messages nobody has tried to send in vain; and the last turn."""
-    found = next_lanes(device._context, LaneName.MESSAGES, TurnKind.READY, after, limit)
-    return [lane.recipient.user for lane in found.lanes], found.last
+    found = next_backlogs(device._context, BacklogName.MESSAGES, TurnKind.READY, after, limit)
+    return [backlog.recipient.user for backlog in found.backlogs], found.last
 
 
-@pytest.mark.parametrize("lanes", [20, 400])
-def test_what_is_next_is_found_among_many_lanes_with_few_calls(lanes: int) -> None:
+@pytest.mark.parametrize("backlogs", [20, 400])
+def test_what_is_next_is_found_among_many_backlogs_with_few_calls(backlogs: int) -> None:
     spy = SpyStore(MemoryStore())
     device = make_device(ANA, spy)
-    for number in range(lanes):
+    for number in range(backlogs):
         fill(spy, 1, Address("messenger", f"user{number}"))
     spy.forget()
     found, after = ready(device, 0, 16)
@@ -479,7 +490,7 @@ def test_what_is_next_is_found_among_many_lanes_with_few_calls(lanes: int) -> No
     assert more == ["user16", "user17"]
 
 
-def test_a_lane_that_waits_for_the_user_makes_no_walk_longer() -> None:
+def test_a_backlog_that_waits_for_the_user_makes_no_walk_longer() -> None:
     """It keeps its turn at the front, while others that are tried in vain get new ones."""
     found = []
     for tries in (10, 500):
@@ -489,13 +500,13 @@ def test_a_lane_that_waits_for_the_user_makes_no_walk_longer() -> None:
             fill(spy, 1, recipient)
         key = make_device(BUDI).identity_key
         with spy.transaction() as tx:
-            block_lane(tx, MESSAGES, "untrusted_identity", key)
+            block_backlog(tx, MESSAGES, "untrusted_identity", key)
             for _ in range(tries):
-                block_lane(tx, Lane(LaneName.MESSAGES, TOKO), "backend_error")
+                block_backlog(tx, Backlog(BacklogName.MESSAGES, TOKO), "backend_error")
         spy.forget()
-        toko = [Lane(LaneName.MESSAGES, TOKO)]
+        toko = [Backlog(BacklogName.MESSAGES, TOKO)]
         kind = TurnKind.LATER
-        assert next_lanes(device._context, LaneName.MESSAGES, kind, 0, 16)[0] == toko
+        assert next_backlogs(device._context, BacklogName.MESSAGES, kind, 0, 16)[0] == toko
         with spy.transaction() as tx:
             assert len(turns(tx)) == 2
         found.append(len(spy.operations))
@@ -771,11 +782,11 @@ SOME = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"c")
 def test_the_purpose_of_a_message_stays_with_it_when_it_is_encrypted_anew() -> None:
     with MemoryStore().transaction() as tx:
         number = put_envelope(tx, SOME, 3)
-        lane = Lane(LaneName.MESSAGES, SOME.recipient)
+        backlog = Backlog(BacklogName.MESSAGES, SOME.recipient)
         for envelope in (None, SOME):
-            waiting = find_row(tx, lane, number)
+            waiting = find_row(tx, backlog, number)
             assert waiting is not None
             replace_waiting(tx, waiting, envelope)
-            after = find_row(tx, lane, number)
+            after = find_row(tx, backlog, number)
             assert after is not None
             assert (after.envelope, after.purpose) == (envelope, 3)

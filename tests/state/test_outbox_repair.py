@@ -12,22 +12,22 @@ from e2ecross import Address
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.outbox import (
     TURNS,
-    Lane,
-    LaneName,
+    Backlog,
+    BacklogName,
     TurnKind,
-    block_lane,
-    list_lane,
+    block_backlog,
+    list_backlog,
     put_envelope,
     put_resend,
-    read_lane,
+    read_backlog,
 )
-from e2ecross.state.outbox_repair import list_lanes, read_rows, rebuild_lane, repair_lane
+from e2ecross.state.outbox_repair import list_backlogs, read_rows, rebuild_backlog, repair_backlog
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.wire.envelope import Envelope, MessageKind
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, STORE_KEY, TOKO, dump
 
-MESSAGES = Lane(LaneName.MESSAGES, BUDI)
+MESSAGES = Backlog(BacklogName.MESSAGES, BUDI)
 BAD = b"\x01\xff"
 
 
@@ -50,21 +50,21 @@ def damage(store: Store, *rows: bytes, partition: bytes = MESSAGES.partition) ->
             tx.put(Table.OUTBOX, partition, row, BAD)
 
 
-def test_a_lane_that_is_whole_stays_as_it_is() -> None:
+def test_a_backlog_that_is_whole_stays_as_it_is() -> None:
     store = MemoryStore()
     fill(store, 3)
     before = dump(store)
     with store.transaction() as tx:
-        assert not rebuild_lane(tx, MESSAGES)
-        assert repair_lane(tx, MESSAGES) == []
+        assert not rebuild_backlog(tx, MESSAGES)
+        assert repair_backlog(tx, MESSAGES) == []
     assert dump(store) == before
 
 
-def test_an_empty_lane_needs_no_repair() -> None:
+def test_an_empty_backlog_needs_no_repair() -> None:
     with MemoryStore().transaction() as tx:
-        assert not rebuild_lane(tx, MESSAGES)
-        assert list_lane(tx, MESSAGES) == repair_lane(tx, MESSAGES) == []
-        assert list_lanes(tx) == []
+        assert not rebuild_backlog(tx, MESSAGES)
+        assert list_backlog(tx, MESSAGES) == repair_backlog(tx, MESSAGES) == []
+        assert list_backlogs(tx) == []
 
 
 def test_rows_say_what_they_can() -> None:
@@ -77,31 +77,31 @@ def test_rows_say_what_they_can() -> None:
         assert rows.damaged == {2, 3}
         assert rows.message_ids == {1: message_id(1), 2: message_id(2)}
         # What has a name is encrypted anew, what has none is forgotten.
-        found = [(item.number, item.message_id) for item in repair_lane(tx, MESSAGES)]
+        found = [(item.number, item.message_id) for item in repair_backlog(tx, MESSAGES)]
         assert found == [(2, message_id(2)), (3, b"")]
-        assert [item.number for item in list_lane(tx, MESSAGES)] == [1, 2, 4]
+        assert [item.number for item in list_backlog(tx, MESSAGES)] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("is_blocked", [False, True])
-def test_a_damaged_lane_is_ready_again_with_one_turn(is_blocked: bool) -> None:
+def test_a_damaged_backlog_is_ready_again_with_one_turn(is_blocked: bool) -> None:
     store = MemoryStore()
     fill(store, 3)
     fill(store, 1, TOKO)
     with store.transaction() as tx:
         if is_blocked:
-            block_lane(tx, MESSAGES, "untrusted_identity", bytes(33))
+            block_backlog(tx, MESSAGES, "untrusted_identity", bytes(33))
         tx.delete(Table.OUTBOX, MESSAGES.partition, number_row(1))
     damage(store, b"")
     with store.transaction() as tx:
-        assert rebuild_lane(tx, MESSAGES)
-        record = read_lane(tx, MESSAGES)
+        assert rebuild_backlog(tx, MESSAGES)
+        record = read_backlog(tx, MESSAGES)
         assert record is not None
         assert (record.first, record.next, record.code, record.untrusted_key) == (2, 4, "", b"")
-        others = Lane(LaneName.MESSAGES, TOKO)
-        # Where lanes have no turns they stand in the store's order.
+        others = Backlog(BacklogName.MESSAGES, TOKO)
+        # Where backlogs have no turns they stand in the store's order.
         expected = [MESSAGES, others] if store.stripes else [others, MESSAGES]
-        assert list_lanes(tx) == expected
-        assert [item.number for item in list_lane(tx, MESSAGES)] == [2, 3]
+        assert list_backlogs(tx) == expected
+        assert [item.number for item in list_backlog(tx, MESSAGES)] == [2, 3]
 
 
 def test_lanes_without_their_turns_come_behind_the_others() -> None:
@@ -110,11 +110,15 @@ def test_lanes_without_their_turns_come_behind_the_others() -> None:
     fill(store, 1, TOKO)
     with store.transaction() as tx:
         put_resend(tx, BUDI, MESSAGE_ID)
-    turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    turns = TURNS + bytes((BacklogName.MESSAGES, TurnKind.READY))
     damage(store, number_row(1), partition=turns)
     with store.transaction() as tx:
-        lanes = [Lane(LaneName.MESSAGES, TOKO), Lane(LaneName.REQUESTS, BUDI), MESSAGES]
-        assert list_lanes(tx) == lanes
+        backlogs = [
+            Backlog(BacklogName.MESSAGES, TOKO),
+            Backlog(BacklogName.REQUESTS, BUDI),
+            MESSAGES,
+        ]
+        assert list_backlogs(tx) == backlogs
 
 
 @contextmanager
@@ -134,9 +138,9 @@ def test_of_a_sealed_file_what_opens_is_found(tmp_path: Path) -> None:
     path = tmp_path / "ana.db"
     with SQLiteStore(path, key=STORE_KEY) as store:
         fill(store, 3)
-    # Row 1 of the lane and of the turns, and the message id under which 3 stands.
+    # Row 1 of the backlog and of the turns, and the message id under which 3 stands.
     with changed(path, (2, number_row(1)), (1, message_id(3))) as tx:
-        assert list_lanes(tx) == [MESSAGES]
+        assert list_backlogs(tx) == [MESSAGES]
         rows = read_rows(tx, MESSAGES)
         assert (rows.numbers, rows.damaged) == ([1, 2, 3], {1})
         assert rows.message_ids == {1: message_id(1), 2: message_id(2)}

@@ -34,8 +34,8 @@ from e2ecross.state.accounts import (
     put_own_account,
 )
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Told, Waiting, list_lane, remove_waiting
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox import Told, Waiting, list_backlog, remove_waiting
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
@@ -300,15 +300,17 @@ def receive(device: Device, *envelopes: Envelope) -> list[InboxItem]:
 
 
 def outbox(device: Device) -> Sequence[Waiting]:
-    """What waits in all lanes."""
+    """What waits in all backlogs."""
     with device._context.store.transaction() as tx:
-        return [waiting for lane in list_lanes(tx) for waiting in list_lane(tx, lane)]
+        return [waiting for backlog in list_backlogs(tx) for waiting in list_backlog(tx, backlog)]
 
 
 def told(device: Device) -> list[tuple[Address, Told]]:
     """What is to be told whom."""
     return [
-        (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
+        (each.backlog.recipient, each.control)
+        for each in outbox(device)
+        if each.control is not None
     ]
 
 
@@ -323,7 +325,7 @@ def carry(sender: Device, *recipients: Device) -> list[Told]:
     by_address = {each.address: each for each in recipients}
     carried = []
     for waiting in outbox(sender):
-        address, content = waiting.lane.recipient, waiting.control
+        address, content = waiting.backlog.recipient, waiting.control
         with sender._context.store.transaction() as tx:
             remove_waiting(tx, waiting)
         if content is not None and address in by_address:

@@ -118,7 +118,7 @@ from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, 
 from e2ecross.wire.padding import pad, unpad
 from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
 from e2ecross.wire.queue_records import (
-    LaneRecord,
+    BacklogRecord,
     OutboxRecord,
     TurnRecord,
     decode_row,
@@ -713,11 +713,11 @@ RECORDS: Final[Mapping[str, Format]] = {
         (),
         1,
     ),
-    "lane": Format(
-        LaneRecord(
+    "backlog": Format(
+        BacklogRecord(
             1, 2**40, 3, "untrusted_identity", GOOD_KEY, 2**63, 2**32 - 1, bytes(range(16))
         ).encode(),
-        _again(LaneRecord),
+        _again(BacklogRecord),
         StoreError,
         (),
         1,

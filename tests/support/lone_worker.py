@@ -16,9 +16,9 @@ from e2ecross.client.held_mail import HeldMail
 from e2ecross.device.batch import Progress
 from e2ecross.device.pace import Pace
 from e2ecross.errors import E2ECrossError, RecordCorrupted, RestoredStore
+from e2ecross.state.backlog_times import free_backlogs
 from e2ecross.state.inbox import ITEMS, InboxItem
-from e2ecross.state.lane_times import free_lanes
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.inbox_records import decode_inbox_hold, hold_inbox_item
 from tests.support.devices import BackendSimulator
@@ -45,7 +45,7 @@ def _end_holds(view: Transaction) -> None:
         with suppress(RecordCorrupted):
             if decode_inbox_hold(data).until_ms:
                 ITEMS.replace(view, number, hold_inbox_item(data, _LONG_AGO))
-    free_lanes(view, list_lanes(view))
+    free_backlogs(view, list_backlogs(view))
 
 
 def let_look(client: Client) -> None:

@@ -59,13 +59,13 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/properties/test_restore_machine.py::TestRestores::runTest",
         "tests/state/test_witness.py",
     ),
-    "its lanes have times, and no turns": (
+    "its backlogs have times, and no turns": (
         "tests/client/test_one_recipient_fails.py::test_a_damaged_turn_hides_no_others",
         "tests/client/test_one_recipient_fails.py::test_what_waits_is_listed_although_a_row_is_damaged[turn]",
-        "tests/state/test_outbox.py::test_a_lane_that_waits_for_the_user_makes_no_walk_longer",
-        "tests/state/test_outbox.py::test_a_lane_that_was_tried_in_vain_goes_behind_the_others",
-        "tests/state/test_outbox.py::test_a_turn_of_no_lane_is_a_damaged_store",
-        "tests/state/test_outbox.py::test_what_is_next_is_found_among_many_lanes_with_few_calls",
+        "tests/state/test_outbox.py::test_a_backlog_that_waits_for_the_user_makes_no_walk_longer",
+        "tests/state/test_outbox.py::test_a_backlog_that_was_tried_in_vain_goes_behind_the_others",
+        "tests/state/test_outbox.py::test_a_turn_of_no_backlog_is_a_damaged_store",
+        "tests/state/test_outbox.py::test_what_is_next_is_found_among_many_backlogs_with_few_calls",
         "tests/state/test_outbox_repair.py::test_lanes_without_their_turns_come_behind_the_others",
     ),
     "what was handed over is told by holds, not by which worker has put it there": (
@@ -76,7 +76,7 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
     "other own devices get no copies of what is sent, nor hear of what follows from it": (
         "tests/device/test_conversations.py::test_whatever_is_decided_and_written_where_all_devices_come_to_the_same",
     ),
-    "nothing is in flight outside of a lane": (
+    "nothing is in flight outside of a backlog": (
         "tests/client/test_send_many.py::test_no_message_overtakes_what_was_left_in_flight",
         "tests/client/test_send_many.py::test_what_has_left_is_forgotten_although_the_next_commit_fails",
         "tests/client/test_send_many.py::test_what_is_lost_in_flight_with_its_row_is_told",

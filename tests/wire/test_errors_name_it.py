@@ -66,7 +66,7 @@ NAMES = {
     "row": "a row record",
     "outbox": "an outbox record",
     "outbox of groups": "an outbox record",
-    "lane": "a lane record",
+    "backlog": "a backlog record",
     "turn": "a turn record",
     "arrival": "a record of an envelope",
     "inbox message": "an inbox record",

@@ -25,7 +25,7 @@ from e2ecross.wire.inbox_records import (
 )
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.queue_records import (
-    LaneRecord,
+    BacklogRecord,
     OutboxRecord,
     TurnRecord,
     decode_row,
@@ -64,7 +64,7 @@ SIGNATURE = b"\x6b" * 64
 DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, 4, KEY, True, 2**64 - 1)
 SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2)
 OUTBOX = OutboxRecord(b"envelope", MESSAGE_ID)
-LANE = LaneRecord(2, 2**40, 3, "untrusted_identity", GOOD_KEY)
+BACKLOG = BacklogRecord(2, 2**40, 3, "untrusted_identity", GOOD_KEY)
 INBOX = InboxMessage(PEER, MESSAGE_ID, 1, 2, b"body", True, True)
 FAILURE = InboxFailure(PEER, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True)
 NOTICE = InboxNotice(4, PEER.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "expired")
@@ -105,8 +105,8 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         OutboxRecord(b"", MESSAGE_ID, True),
         OutboxRecord(b"", MESSAGE_ID, True, 1, b"body"),
         OutboxRecord(b"copies", MESSAGE_ID, group_id=bytes(32), copies=True),
-        LANE,
-        LaneRecord(1, 1, 1),
+        BACKLOG,
+        BacklogRecord(1, 1, 1),
         TurnRecord(1, PEER),
         SentRecord(sent_at_ms=1, content_kind=2, content_body=b"body"),
         SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id),
@@ -213,7 +213,7 @@ def test_other_values_of_another_length_are_refused() -> None:
         replace(DEVICE, replaced_token=bytes(31)),
         replace(OUTBOX, message_id=bytes(15)),
         replace(OUTBOX, message_id=b""),
-        replace(LANE, untrusted_key=GOOD_KEY[1:]),
+        replace(BACKLOG, untrusted_key=GOOD_KEY[1:]),
         SentRecord(bytes(17)),
         SentRecord(account=ADDRESS.user_id, identity_key=GOOD_KEY[1:]),
         SentRecord(account=ADDRESS.user_id),
@@ -358,8 +358,8 @@ def test_a_conversation_is_with_somebody() -> None:
 def test_numbers_begin_at_1_and_end_behind_it(ends: tuple[int, int]) -> None:
     with pytest.raises(RecordCorrupted, match="a stripe record contradicts itself"):
         StripeRecord.decode(StripeRecord(1, 0).encode())
-    with pytest.raises(RecordCorrupted, match="a lane record contradicts itself"):
-        LaneRecord.decode(LaneRecord(*ends, turn=1).encode())
+    with pytest.raises(RecordCorrupted, match="a backlog record contradicts itself"):
+        BacklogRecord.decode(BacklogRecord(*ends, turn=1).encode())
 
 
 def test_generations_of_a_shelf_ascend() -> None:

@@ -373,7 +373,7 @@ class OutboxRecord(_message.Message):
     peer: _address_pb2.User
     def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., purpose: _Optional[int] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
-class LaneRecord(_message.Message):
+class BacklogRecord(_message.Message):
     __slots__ = ("first", "next", "turn", "code", "untrusted_key", "try_after_ms", "attempts", "first_id")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
@@ -394,12 +394,12 @@ class LaneRecord(_message.Message):
     def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ..., try_after_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., first_id: _Optional[bytes] = ...) -> None: ...
 
 class TurnRecord(_message.Message):
-    __slots__ = ("lane", "recipient")
-    LANE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("backlog", "recipient")
+    BACKLOG_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
-    lane: int
+    backlog: int
     recipient: _address_pb2.Address
-    def __init__(self, lane: _Optional[int] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ...) -> None: ...
+    def __init__(self, backlog: _Optional[int] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ...) -> None: ...
 
 class RowRecord(_message.Message):
     __slots__ = ("number",)

@@ -2,12 +2,13 @@
 """When what waits in a store with stripes is sent by others than who has put it there.
 
 Rules:
-- Who puts something into a lane sends it at once, and what stands before it. Others leave the lane
-  alone until its time, so that most is sent once; who sends it twice does no harm.
-- Who takes a lane over gives it another time, twice as far away with each attempt in vain, up to an
-  hour. A worker that dies leaves nothing that has to be freed.
-- When a lane of a stripe may be due says the record of the stripe, perhaps too early, but not too
-  late: so whoever sends there sees that nothing else is to be done, without a look at any lane.
+- Who puts something into a backlog sends it at once, and what stands before it. Others leave the
+  backlog alone until its time, so that most is sent once; who sends it twice does no harm.
+- Who takes a backlog over gives it another time, twice as far away with each attempt in vain, up
+  to an hour. A worker that dies leaves nothing that has to be freed.
+- When a backlog of a stripe may be due says the record of the stripe, perhaps too early, but not
+  too late: so whoever sends there sees that nothing else is to be done, without a look at any
+  backlog.
 """
 
 from collections.abc import Iterable
@@ -17,18 +18,18 @@ from typing import Final
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.context import Context
-from e2ecross.state.outbox import Lane, LaneName, Waiting, read_lane, save_lane
-from e2ecross.state.outbox_repair import list_lanes, rebuild_lane
+from e2ecross.state.outbox import Backlog, BacklogName, Waiting, read_backlog, save_backlog
+from e2ecross.state.outbox_repair import list_backlogs, rebuild_backlog
 from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import note_outbox_due, read_stripe, save_stripe
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_row
+from e2ecross.wire.queue_records import BacklogRecord, OutboxRecord, encode_row
 
 __all__ = [
     "LEFT_ALONE_MS",
-    "claim_lanes",
-    "free_lanes",
+    "claim_backlogs",
+    "free_backlogs",
     "is_sweep_due",
     "note_if_empty",
     "put_leaving",
@@ -57,16 +58,16 @@ def put_leaving(
         purpose: that of `Waiting`.
     """
     until_ms = now_ms + LEFT_ALONE_MS
-    lane = Lane(LaneName.MESSAGES, envelope.recipient)
-    before = read_lane(tx, lane)
-    after = before or LaneRecord(1, 1, 0, first_id=envelope.message_id)
+    backlog = Backlog(BacklogName.MESSAGES, envelope.recipient)
+    before = read_backlog(tx, backlog)
+    after = before or BacklogRecord(1, 1, 0, first_id=envelope.message_id)
     record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
-    tx.put(Table.OUTBOX, lane.partition, number_row(after.next), record.encode())
+    tx.put(Table.OUTBOX, backlog.partition, number_row(after.next), record.encode())
     if before is not None:
-        tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(after.next))
-    save_lane(tx, lane, replace(after, next=after.next + 1, try_after_ms=until_ms))
+        tx.put(Table.OUTBOX, backlog.partition, envelope.message_id, encode_row(after.next))
+    save_backlog(tx, backlog, replace(after, next=after.next + 1, try_after_ms=until_ms))
     note_outbox_due(tx, until_ms)
-    return Waiting(lane, after.next, envelope.message_id, envelope, purpose=purpose)
+    return Waiting(backlog, after.next, envelope.message_id, envelope, purpose=purpose)
 
 
 def is_sweep_due(tx: Transaction, now_ms: int) -> bool:
@@ -89,33 +90,33 @@ def note_if_empty(tx: Transaction) -> bool:
     return True
 
 
-def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> list[Lane]:
-    """Take over lanes that are due, at most so many; those first that were not tried in vain.
+def claim_backlogs(context: Context, tx: Transaction, now_ms: int, most: int) -> list[Backlog]:
+    """Take over backlogs that are due, at most so many; those first that were not tried in vain.
 
     Within these in a random order: what does not go must not always stand before the same ones.
     """
-    waiting: dict[Lane, LaneRecord | None] = {}
-    for lane in list_lanes(tx):
+    waiting: dict[Backlog, BacklogRecord | None] = {}
+    for backlog in list_backlogs(tx):
         try:
-            record = read_lane(tx, lane)
+            record = read_backlog(tx, backlog)
             if record is None:  # its row is lost
-                if not rebuild_lane(tx, lane):
+                if not rebuild_backlog(tx, backlog):
                     continue  # and with it all that waited there
-                record = read_lane(tx, lane)
+                record = read_backlog(tx, backlog)
         except RecordCorrupted:  # which is mended when it is sent from
             record = None
         if record is None or not record.untrusted_key:  # else it waits for the user
-            waiting[lane] = record
-    due = [lane for lane, record in waiting.items() if _is_due(record, now_ms)]
-    order = {lane: context.entropy.bytes(_RANDOM_BYTES) for lane in due}
-    due.sort(key=lambda lane: (_was_in_vain(waiting[lane]), order[lane]))
-    for lane in due[:most]:
-        record = waiting[lane]
+            waiting[backlog] = record
+    due = [backlog for backlog, record in waiting.items() if _is_due(record, now_ms)]
+    order = {backlog: context.entropy.bytes(_RANDOM_BYTES) for backlog in due}
+    due.sort(key=lambda backlog: (_was_in_vain(waiting[backlog]), order[backlog]))
+    for backlog in due[:most]:
+        record = waiting[backlog]
         if record is not None:
-            until_ms = now_ms + _pause(record.attempts, order[lane])
+            until_ms = now_ms + _pause(record.attempts, order[backlog])
             record = replace(record, try_after_ms=until_ms, attempts=record.attempts + 1)
-            save_lane(tx, lane, record)
-            waiting[lane] = record
+            save_backlog(tx, backlog, record)
+            waiting[backlog] = record
     times = [now_ms if record is None else record.try_after_ms for record in waiting.values()]
     earliest = max(min(times), 1) if times else 0
     stripe = read_stripe(tx)
@@ -124,21 +125,21 @@ def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> li
     return due[:most]
 
 
-def free_lanes(tx: Transaction, lanes: Iterable[Lane]) -> None:
-    """Note that lanes are due at once, because who wanted to send from them could not."""
-    for lane in lanes:
+def free_backlogs(tx: Transaction, backlogs: Iterable[Backlog]) -> None:
+    """Note that backlogs are due at once, because who wanted to send from them could not."""
+    for backlog in backlogs:
         with suppress(RecordCorrupted):  # which is due anyway
-            record = read_lane(tx, lane)
+            record = read_backlog(tx, backlog)
             if record is not None:
-                save_lane(tx, lane, replace(record, try_after_ms=0))
+                save_backlog(tx, backlog, replace(record, try_after_ms=0))
                 note_outbox_due(tx, 1)
 
 
-def _is_due(record: LaneRecord | None, now_ms: int) -> bool:
+def _is_due(record: BacklogRecord | None, now_ms: int) -> bool:
     return record is None or not now_ms < record.try_after_ms <= now_ms + _FARTHEST_MS
 
 
-def _was_in_vain(record: LaneRecord | None) -> bool:
+def _was_in_vain(record: BacklogRecord | None) -> bool:
     return record is None or bool(record.code)
 
 
