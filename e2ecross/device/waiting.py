@@ -2,8 +2,8 @@
 """What waits in the outbox of a `Client`: what leaves it next, and what is encrypted for that.
 
 Rules:
-- A message that is sent again goes under another message id and holds the first one inside: the
-  back end cannot tell it from a new one.
+- A message that is sent again goes under another message id and holds the first inside: the back
+  end cannot tell it from a new one.
 - A backlog that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
@@ -146,15 +146,12 @@ def _was_taken(
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:
     """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
+    kinds = (TurnKind.READY, TurnKind.LATER)
     with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
-        return any(
-            True
-            for name in BacklogName
-            for kind in (TurnKind.READY, TurnKind.LATER)
-            for _ in walk_turns_of(tx, name, kind)
-        )
+        each = (walk_turns_of(tx, name, kind) for name in BacklogName for kind in kinds)
+        return any(True for turns in each for _ in turns)
 
 
 class Turns(NamedTuple):
@@ -181,10 +178,9 @@ def next_backlogs(
         name: what they hold.
         kind: what they wait for.
         after: the turn behind which to look.
-        limit: how many backlogs at most.
+        limit: how many at most.
     """
-    backlogs: list[Backlog] = []
-    damaged = None
+    backlogs, damaged = list[Backlog](), None
     with context.store.transaction() as tx:
         for turn, backlog in walk_turns_of(tx, name, kind, after):
             after = turn
@@ -200,9 +196,8 @@ def next_backlogs(
 def next_of_backlog(context: Context, backlog: Backlog, limit: int) -> list[Waiting]:
     """Return what is to be sent next in a backlog; nothing when it waits for the user.
 
-    In a backlog that was tried in vain that is the first alone: what is behind it must not be taken
-    where that is refused. Copies for the own account wait for those for others, and hold up none of
-    what is behind them.
+    In one that was tried in vain that is the first alone: what is behind it must not be taken where
+    that is refused. Copies for the own account wait for those for others, and hold up nothing.
     """
     stripe = context.stripe_of(backlog.recipient.user_id)
     with WitnessedTransaction(context, stripe) as tx:  # nothing leaves before the witness knows

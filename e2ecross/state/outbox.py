@@ -4,16 +4,14 @@
 Rules:
 - An envelope is put here in the commit that advanced its session, and leaves when the back end
   has it. A repeated deposit is harmless: the back end knows the message id.
-- Order is kept within a backlog, not over all: a recipient who cannot be reached holds up nobody
-  else.
+- Order is kept within a backlog, not over all: who cannot be reached holds up nobody else.
 - What users sent has backlogs of its own. What clients tell each other, and what was asked for,
   stands in no message's way.
 - That is put here before it is encrypted, because that may take a bundle first.
 - Backlogs in which something waits have turns, in queues of their own: what users sent and the
   rest; what was not tried, what was tried in vain, and what waits for the user. So nobody who can
   be reached stands behind those who cannot, however many they are.
-- In a store with stripes a backlog has a time instead (`backlog_times.py`). Most are empty again
-  at once.
+- In a store with stripes a backlog has a time instead (`backlog_times.py`). Most are soon empty.
 """
 
 import enum
@@ -302,9 +300,8 @@ def walk_turns_of(
     for turn, data in turns_of(name, kind).walk(tx, after):
         try:
             record = TurnRecord.decode(data)
-            backlog: Backlog | RecordCorrupted = Backlog(
-                _backlog_name(record.backlog), record.recipient
-            )
+            named = _backlog_name(record.backlog)
+            backlog: Backlog | RecordCorrupted = Backlog(named, record.recipient)
         except RecordCorrupted as error:
             backlog = without_frames(error)
         yield turn, backlog

@@ -163,7 +163,7 @@ def test_where_it_cannot_be_read_what_waits_something_may_be_due(
         assert is_sweep_due(tx, NOW_MS + LEFT_ALONE_MS)
 
 
-def test_lanes_that_were_not_tried_in_vain_are_taken_over_first(
+def test_backlogs_that_were_not_tried_in_vain_are_taken_over_first(
     store: MemoryStore, context: Context
 ) -> None:
     people = [Address("messenger", f"user{number}") for number in range(20)]
@@ -196,7 +196,7 @@ def test_what_waits_for_the_user_is_taken_over_when_that_has_decided(
         assert claim_backlogs(context, tx, NOW_MS, 50) == [MESSAGES]
 
 
-def test_lanes_are_freed_as_far_as_they_are_there(store: MemoryStore, context: Context) -> None:
+def test_backlogs_are_freed_as_far_as_they_are_there(store: MemoryStore, context: Context) -> None:
     with store.transaction(STRIPE) as tx:
         leave(tx, 1)
         leave(tx, 2, TOKO)

@@ -204,7 +204,7 @@ def test_where_nothing_waits_nothing_is_listed() -> None:
         assert list_backlog(tx, MESSAGES) == []
 
 
-def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
+def test_backlogs_of_recipients_and_of_requests_do_not_meet() -> None:
     store = MemoryStore()
     fill(store, 2)
     fill(store, 1, TOKO)

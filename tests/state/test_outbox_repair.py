@@ -104,7 +104,7 @@ def test_a_damaged_backlog_is_ready_again_with_one_turn(is_blocked: bool) -> Non
         assert [item.number for item in list_backlog(tx, MESSAGES)] == [2, 3]
 
 
-def test_lanes_without_their_turns_come_behind_the_others() -> None:
+def test_backlogs_without_their_turns_come_behind_the_others() -> None:
     store = MemoryStore()
     fill(store, 1)
     fill(store, 1, TOKO)

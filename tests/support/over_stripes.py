@@ -66,7 +66,7 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/state/test_outbox.py::test_a_backlog_that_was_tried_in_vain_goes_behind_the_others",
         "tests/state/test_outbox.py::test_a_turn_of_no_backlog_is_a_damaged_store",
         "tests/state/test_outbox.py::test_what_is_next_is_found_among_many_backlogs_with_few_calls",
-        "tests/state/test_outbox_repair.py::test_lanes_without_their_turns_come_behind_the_others",
+        "tests/state/test_outbox_repair.py::test_backlogs_without_their_turns_come_behind_the_others",
     ),
     "what was handed over is told by holds, not by which worker has put it there": (
         "tests/device/test_collecting.py::test_damaged_rows_of_the_inbox_hide_none_behind_them_and_the_first_is_told",
