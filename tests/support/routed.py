@@ -10,16 +10,16 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from e2ecross.address import UserId
 from e2ecross.errors import E2ECrossError
 from e2ecross.state.context import load_device
 from e2ecross.state.stripe import stripe_of
-from e2ecross.stores import MemoryStore, Table, Transaction
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.stores.base import DEVICE_TABLES, Codec
 
-__all__ = ["Routed", "route"]
+__all__ = ["Routed", "route", "route_one"]
 
 V = TypeVar("V")
 
@@ -56,6 +56,22 @@ def route(stripes: int) -> None:
 
     MemoryStore.__init__ = init  # type: ignore[method-assign]
     MemoryStore.transaction = transaction  # type: ignore[method-assign]
+
+
+def route_one(store: Store) -> None:
+    """Let the whole transactions of a store that tests begin be of all its stripes."""
+    kind: type[Any] = type(store)
+
+    class Routing(kind):  # type: ignore[misc]
+        __slots__ = ()
+
+        def transaction(
+            self, stripe: int = 0, *, moved: bool = False
+        ) -> AbstractContextManager[Transaction]:
+            inner = kind.transaction(self, stripe, moved=moved)
+            return _routed(inner) if not stripe and _is_test() else inner
+
+    store.__class__ = Routing  # its attributes have slots: none can be replaced
 
 
 def _is_test() -> bool:

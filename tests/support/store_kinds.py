@@ -20,7 +20,7 @@ import pytest
 from e2ecross.stores import MemoryStore, Store
 from tests.support.over_stripes import OVER_STRIPES
 from tests.support.postgres_stores import make_postgres_store
-from tests.support.routed import route
+from tests.support.routed import route, route_one
 
 __all__ = [
     "KINDS",
@@ -51,8 +51,11 @@ def new_store(stripes: int | None = None) -> Store:
     """A store of the kind that the tests are run over; in a server it always has stripes."""
     if _STORES != "postgres":
         return MemoryStore() if stripes is None else MemoryStore(stripes)
-    _in_postgres.append(make_postgres_store(connections=2, keys={1: bytes(32)}))
-    return _in_postgres[-1]
+    store = make_postgres_store(connections=2, keys={1: bytes(32)})
+    _in_postgres.append(store)
+    if stripes is None:
+        route_one(store)
+    return store
 
 
 def plain_store() -> Store:
