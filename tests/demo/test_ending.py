@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A demo that is ended from outside leaves no file and no process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import ROOT
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "e2ecross", "demo", "--plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+    )
+    give_up = time.monotonic() + 120
+    while not any(path.name == "ana.db" for path in tmp_path.glob("*/*")):
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=120)  # it ends when no app holds its stderr any more
+    assert (process.returncode, err) == (130, b"")
+    assert list(tmp_path.iterdir()) == []
