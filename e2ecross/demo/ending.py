@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-__all__ = ["SIGNALS", "ended_like_interrupted"]
+__all__ = ["ended_like_interrupted", "ending_signals"]
 
-SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Their names: Ctrl-C, a service manager, a terminal that is closed; not all are everywhere."""
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C, a service manager, a terminal that is closed; not all are everywhere."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return which signals end a demo; under `nohup` a closed terminal is to end nothing."""
+    signals = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return [
+        each
+        for each in signals
+        if each is signal.SIGINT or signal.getsignal(each) is not signal.SIG_IGN
+    ]
 
 
 @contextmanager
@@ -19,7 +29,7 @@ def ended_like_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    signals = ending_signals()
 
     def interrupt(*_: object) -> NoReturn:
         for each in signals:

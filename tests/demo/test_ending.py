@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from e2ecross.demo.ending import ending_signals
 from tests.support.documents import ROOT
 
 
@@ -30,3 +31,12 @@ def test_it_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
     _, err = process.communicate(timeout=120)  # it ends when no app holds its stderr any more
     assert (process.returncode, err) == (130, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_terminal_ends_nothing_that_was_told_to_outlive_it() -> None:
+    assert signal.SIGHUP in ending_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in ending_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)

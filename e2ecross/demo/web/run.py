@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from e2ecross.demo.ending import SIGNALS
+from e2ecross.demo.ending import ending_signals
 from e2ecross.demo.people import DemoFailed
 from e2ecross.errors import E2ECrossError
 
@@ -91,8 +91,7 @@ class _Ending:
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """Listen to signals as long as the block runs."""
-        numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-        before = {number: signal.signal(number, self._come) for number in numbers}
+        before = {number: signal.signal(number, self._come) for number in ending_signals()}
         try:
             yield
         finally:
