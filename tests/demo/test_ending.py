@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from e2ecross.demo import service
 from e2ecross.demo.ending import ending_signals
 from tests.support.documents import ROOT
 
@@ -40,3 +42,28 @@ def test_a_closed_terminal_ends_nothing_that_was_told_to_outlive_it() -> None:
         assert signal.SIGHUP not in ending_signals()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_while_the_service_starts_ends_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "process"
+    program = "import os, pathlib, sys, time; pathlib.Path(sys.argv[-1]).write_text("
+    program += "str(os.getpid())); time.sleep(600)"
+    monkeypatch.setattr(service, "_COMMAND", (sys.executable, "-c", program))
+    monkeypatch.setattr(service, "_LIMITS", (str(started),))
+
+    def press() -> None:
+        while not (started.exists() and started.read_text()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    typist = threading.Thread(target=press, daemon=True)
+    typist.start()
+    with pytest.raises(KeyboardInterrupt):
+        service.DemoService(tmp_path / "relay.db", tmp_path / "files", dict(os.environ))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+    typist.join()
+    timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    assert not [timer for timer in timers if not timer.finished.is_set()]
