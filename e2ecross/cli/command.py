@@ -23,6 +23,8 @@ __all__ = ["main"]
 
 _INTERRUPTED: Final = 130
 _HIGHEST_PORT: Final = 65_535
+_UNABLE: Final = ("strict", "surrogateescape")
+"""What a stream does with a sign that it lacks: it raises; the second in the C locale."""
 _NAMED: Final = (
     "sender-key-message-uuid",
     "sender-key-message-key-id",
@@ -291,7 +293,7 @@ def _port(text: str) -> int:
 
 def _replace_what_cannot_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in _UNABLE:
             stream.reconfigure(errors="replace")
 
 

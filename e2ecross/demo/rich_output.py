@@ -69,7 +69,7 @@ def _grid(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
 
 def _ledger(ledger: Ledger) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column()  # it wraps where both do not fit: what came of it is not left out
     table.add_column()
     for label, text in ledger.rows:
         sign = _text("✓ " if ledger.good else "  ", "bold green")

@@ -5,6 +5,7 @@ Rules:
 - Exit code 0 only when the last scene has been shown; any failure is one line on stderr and 1.
 - `rich` is imported when it is needed, and may be missing.
 - A folder that holds a demo already is left alone.
+- A signal that ends it leaves nothing behind.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from e2ecross.demo.back_end import BackEnd
 from e2ecross.demo.director import Director
+from e2ecross.demo.ending import ended_like_interrupted
 from e2ecross.demo.json_output import JsonOutput
 from e2ecross.demo.output import Output, PlainOutput, TextOutput
 from e2ecross.demo.people import COMPANIONS, PEOPLE, DemoFailed
@@ -54,7 +56,11 @@ def run_demo(
     try:
         if network:
             require_service()
-        with _folder(folder) as place, Stage(place, network=network) as stage:
+        with (
+            ended_like_interrupted(),
+            _folder(folder) as place,
+            Stage(place, network=network) as stage,
+        ):
             _play(stage, output, steps, kept=folder is not None)
     except DemoFailed as error:
         why = str(error)

@@ -70,7 +70,11 @@ class DemoService:
             encoding="ascii",
             errors="replace",
         )
-        self.url = self._wait_until_ready()
+        try:
+            self.url = self._wait_until_ready()
+        except BaseException:  # Ctrl-C, too: nobody would end it later
+            self.end()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -97,13 +101,14 @@ class DemoService:
     def _wait_until_ready(self) -> str:
         too_late = threading.Timer(_START_SECONDS, self._process.kill)
         too_late.start()
-        line = "" if self._process.stdout is None else self._process.stdout.readline()
-        too_late.cancel()
+        try:
+            line = "" if self._process.stdout is None else self._process.stdout.readline()
+        finally:
+            too_late.cancel()
         if line.startswith(_READY):
             return line.removeprefix(_READY).strip()
         self._process.kill()
         self._process.wait()
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        self.end()
         raise DemoFailed(f"the service does not start{': ' if lines else ''}{''.join(lines[-1:])}")

@@ -90,13 +90,21 @@ def test_an_output_that_is_full_is_told_where_little_is_said(
     assert b"No space left" in ended.stderr
 
 
-def test_what_an_output_cannot_show_is_replaced() -> None:
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""},
+    ],
+    ids=["ascii", "the C locale"],
+)
+def test_what_an_output_cannot_show_is_replaced(environment: dict[str, str]) -> None:
     """By what the command has set up: the whole demo is played so in `tests/demo`."""
-    program = "from e2ecross.cli.command import main; main([]); print('\u2713')"
+    program = "from e2ecross.cli.command import main; main([]); print(chr(0x2713))"
     ended = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, **environment},
         timeout=60,
         check=False,
     )

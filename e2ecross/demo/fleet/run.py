@@ -9,21 +9,20 @@ Rules:
 
 import json as json_module
 import secrets
-import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.cli.conninfo import DATABASE
 from e2ecross.client.client import Client
+from e2ecross.demo.ending import ended_like_interrupted
 from e2ecross.demo.fleet.clock import fast_clock
 from e2ecross.demo.fleet.facts import (
     ABOUT,
@@ -125,7 +124,7 @@ def _require_driver() -> None:
 
 def _play() -> FleetFacts:
     with (
-        _ended_like_interrupted(),
+        ended_like_interrupted(),
         tempfile.TemporaryDirectory(prefix="e2ecross-fleet-") as folder,
         DemoPostgres() as server,
     ):
@@ -246,25 +245,3 @@ def _gather(version: str, customers: Sequence[_Customer], staff: Staff, waiting:
         customers=tuple(customer.judge(staff) for customer in customers),
         waiting=waiting,
     )
-
-
-@contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """Let every usual way to end a program clean up, once, and undisturbed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-    def interrupt(*_: object) -> NoReturn:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = [(each, signal.signal(each, interrupt)) for each in signals]
-    try:
-        yield
-    finally:
-        for each, handler in before:
-            signal.signal(each, handler)

@@ -42,7 +42,7 @@ _ATTACKS: Final[Mapping[str, _Attack]] = {
     "add_device": _Attack(add_device, "It gives Ana a third device."),
     "add_member": _Attack(add_member, "It puts a fourth member into the group."),
     "hide": _Attack(hide, "It drops a message."),
-    "restore": _Attack(restore, "It sets Ana's phone back to an old copy of its store."),
+    "restore": _Attack(restore, "Ana's phone is set back to an old copy of its store."),
     _ONCE: _Attack(swap_keys, "It swaps the keys of a first contact, both ways."),
 }
 
@@ -71,7 +71,7 @@ class Attacks:
             DemoFailed: another one runs, or this one cannot be done any more.
         """
         if name == _ONCE and self._play.has("citra"):
-            raise DemoFailed("the back end sits between Citra and the shop already")
+            raise DemoFailed("a first contact is one only once: start the demo again for another")
         if not self._running.acquire(timeout=_JUST_DONE_SECONDS):
             raise DemoFailed("the back end is busy with another attack")
         number = next(self._numbers)

@@ -60,8 +60,15 @@ def add_device(hands: Hands) -> Outcome:
         came = f"Budi's phone believes in it: it wrote to {', '.join(devices)}."
         return Outcome(did, came, NOT_NOTICED)
     if not hands.play.relay.has_handed_out(BUDI.user, forged.encode()):
-        came = "Budi wrote to Ana, and his phone did not even ask for the list."
-        return Outcome(did, came, NOT_NOTICED)
+        if not hands.was_list_refused:
+            came = "Budi wrote to Ana, and his phone did not even ask for the list."
+            return Outcome(did, came, NOT_NOTICED)
+        came = (
+            "Budi's phone has refused such a list before, and asks for none again for a while: it "
+            f"encrypted for {' and '.join(devices)} alone, by the list that Ana's phone has signed."
+        )
+        return Outcome(did, came, REFUSED)
+    hands.was_list_refused = True
     came = (
         "Budi's phone got that list when he wrote to Ana, and encrypted for "
         f"{' and '.join(devices)} alone: Ana's phone has not signed the list, and nobody else can."
@@ -121,7 +128,10 @@ def restore(hands: Hands) -> Outcome:
 
 def _set_back(hands: Hands, ana: Phone) -> Outcome:
     play, backup = hands.play, hands.play.folder / "backup.db"
-    did = "It set Ana's phone back to an old copy of its store, as a backup would."
+    did = (
+        "Ana's phone was set back to an old copy of its store, as a backup or a thief would; a "
+        "back end alone cannot do that."
+    )
     ana.ask("close")
     shutil.copyfile(ana.store, backup)
     ana.ask("open")
@@ -147,8 +157,11 @@ def _set_back(hands: Hands, ana: Phone) -> Outcome:
         f"({code}). Opened as restored it throws away every key that may have been used since; "
     )
     if reached is None:
-        return Outcome(did, f"{came}but her next line did not reach Budi.", NOTICED)
-    return Outcome(did, f"{came}her next line reached Budi under new ones.", NOTICED)
+        came += "but her next line did not reach Budi."
+    else:
+        came += "her next line reached Budi under new ones."
+    limit = "A back end that lies about what it knows could have hidden this."
+    return Outcome(did, f"{came} {limit}", NOTICED)
 
 
 def swap_keys(hands: Hands) -> Outcome:
@@ -170,11 +183,11 @@ def swap_keys(hands: Hands) -> Outcome:
             event["type"] == "message" and (event["phone"], event["from"]) == ("toko", CITRA.user)
         ),
     )
-    if arrived is None:
-        return Outcome(did, "Citra's line did not reach the shop.", REFUSED)
     for name in ("citra", "toko"):
         play.phone(name).ask("settle")
     warned = play.journal.wait_for(partial(warns, (CITRA.user, TOKO.user), ""), after, 0)
+    if arrived is None and warned is None:
+        return Outcome(did, "Citra's line did not reach the shop, and neither phone said why.")
     citra = play.phone("citra").ask("safety_number", of=TOKO.user)["digits"]
     toko = play.phone("toko").ask("safety_number", of=CITRA.user)["digits"]
     if warned is not None or citra == toko:

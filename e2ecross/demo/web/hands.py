@@ -40,11 +40,13 @@ class Hands:
     Attributes:
         play: what it has its hands on.
         file: of the relay.
+        was_list_refused: whether a list of devices that it has forged was looked at, and refused.
     """
 
     def __init__(self, play: Play) -> None:
         self.play = play
         self.file = BackEnd(play.relay.file, play.relay.blob_folder)
+        self.was_list_refused = False
         self._ghost: GhostAccount | None = None
         self._open = contextlib.ExitStack()
 

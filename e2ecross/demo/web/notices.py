@@ -119,8 +119,12 @@ def _reason(error: RemoteError) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return what an error says as people write it: it begins and ends as sentences do."""
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return what an error says as people write it: it begins and ends as sentences do.
+
+    An address at the beginning stays as it is: with a capital it would be none.
+    """
+    begins = "" if ":" in text.partition(" ")[0].rstrip(":") else text[:1].upper()
+    return (begins + text[1:] if begins else text) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def fault(error: Exception) -> str:

@@ -35,6 +35,8 @@ _MOST_STREAMS: Final = 16
 _MOST_ACTIONS: Final = 16
 _ACTIONS_AT_ONCE: Final = 8
 _COMMENT_SECONDS: Final = 15.0
+_BODY_SECONDS: Final = 20.0
+"""How long a request may take to come, from this machine: one that does not end holds a place."""
 _FILES: Final[Mapping[str, tuple[str, str]]] = {
     "": ("index.html", "text/html; charset=utf-8"),
     "page.css": ("page.css", "text/css; charset=utf-8"),
@@ -152,13 +154,16 @@ class Page:
             return JSONResponse({"ok": False, "error": "Too much at once: wait a moment."})
         self._waiting += 1
         try:
-            body = await _read(request)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _read(request)
             if body is None:
                 return _plain(413, f"at most {_MAX_BODY} bytes may be asked for")
             loop = asyncio.get_running_loop()
             return JSONResponse(await loop.run_in_executor(self._workers, self._work, body))
         except Malformed as error:
             return _plain(400, str(error))
+        except TimeoutError:
+            return _plain(408, "the request does not end")
         except ClientDisconnect:
             return _plain(400, "the request has no end")
         finally:

@@ -3,7 +3,7 @@
 
 Rules:
 - The back end and the page are two services in one loop, on two ports of this machine alone.
-- SIGINT and SIGTERM end everything, with exit code 130: no process, file or port is left.
+- SIGINT, SIGTERM and SIGHUP end everything, with exit code 130: no process, file or port is left.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from e2ecross.demo.ending import ending_signals
 from e2ecross.demo.people import DemoFailed
 from e2ecross.errors import E2ECrossError
 
@@ -90,8 +91,7 @@ class _Ending:
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """Listen to signals as long as the block runs."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._come) for number in numbers}
+        before = {number: signal.signal(number, self._come) for number in ending_signals()}
         try:
             yield
         finally:

@@ -89,6 +89,10 @@ def test_nobody_sends_to_a_device_that_its_user_has_not_confirmed(page: RunningP
     recipients = {each for blob in _since(page, 0, type="blob") for each in blob["to"]}
     assert "whatsapp:ana.2" in recipients
     assert "whatsapp:ana.3" not in recipients
+    again = page.attack("add_device")  # within the time in which a phone asks for no list again
+    assert (again["verdict"], "before" in again["came"]) == ("refused", True)
+    recipients = {each for blob in _since(page, 0, type="blob") for each in blob["to"]}
+    assert "whatsapp:ana.3" not in recipients
     said = page.say("budi", "whatsapp:ana", "Still there?")  # the true list is back
     page.wait(type="message", phone="laptop", id=said["id"])
 
@@ -162,7 +166,7 @@ def test_swapped_keys_of_a_first_contact_show_in_the_safety_number_alone(
     assert compared["matches"] is False
     for name in ("citra", "toko"):
         page.wait(type="notice", phone=name, text=compared["sentence"], alarm=True)
-    assert "already" in page.refused(action="attack", name="swap_keys")
+    assert "only once" in page.refused(action="attack", name="swap_keys")
 
 
 def test_what_others_say_is_still_read_by_nobody(page: RunningPage) -> None:

@@ -4,7 +4,7 @@
 import pytest
 
 from e2ecross.address import Address, UserId
-from e2ecross.demo.web.notices import tell_failure, tell_notice
+from e2ecross.demo.web.notices import sentence, tell_failure, tell_notice
 from e2ecross.errors import AuthenticationFailed, DecodeError
 from e2ecross.state.message import FailedMessage
 from e2ecross.state.notice import Notice, NoticeKind
@@ -38,3 +38,9 @@ def test_a_failure_says_whose_message_it_is_and_why() -> None:
     assert "changed on its way" in told.text
     assert "send it again" in told.text
     assert "decode_error" in tell_failure(FailedMessage(None, None, DecodeError("x")), _name).text
+
+
+def test_an_address_keeps_its_spelling_at_the_beginning_of_a_sentence() -> None:
+    assert sentence("instagram:budi is not registered") == "instagram:budi is not registered."
+    assert sentence("it could not be done: why?") == "It could not be done: why?"
+    assert sentence("failed: the disk is full") == "Failed: the disk is full."

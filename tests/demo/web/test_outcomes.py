@@ -105,6 +105,7 @@ class _Hands(Hands):
     def __init__(self, play: _Play, *found: Event | None) -> None:
         self.play = cast(Play, play)
         self.file = cast(Any, _File())
+        self.was_list_refused = False
         self._found = iter(found)
 
     def intercept(
@@ -208,6 +209,18 @@ def test_a_device_that_is_believed_in(tmp_path: Path) -> None:
     assert _add_device(_Play(tmp_path, answers=answers)).verdict == NOT_NOTICED
 
 
+def test_a_device_that_was_refused_before(tmp_path: Path) -> None:
+    answers: Answers = {"show_devices": lambda _: {"devices": [ANA.address]}}
+    play = _Play(tmp_path, answers=answers)
+    hands = _Hands(play)
+    assert attacks_on_accounts.add_device(hands).verdict == REFUSED
+    play.relay.handed_out = False  # the phone asks for no other list so soon
+    outcome = attacks_on_accounts.add_device(hands)
+    assert (outcome.verdict, "refused such a list before" in outcome.came) == (REFUSED, True)
+    play.devices = ["whatsapp:ana.1", "whatsapp:ana.3"]
+    assert attacks_on_accounts.add_device(hands).verdict == NOT_NOTICED
+
+
 def test_a_device_for_which_nothing_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +295,7 @@ def test_a_store_that_was_set_back(
     outcome = attacks_on_accounts.restore(_Hands(play))
     assert outcome.verdict == verdict
     assert said in outcome.came
+    assert ("could have hidden this" in outcome.came) is (verdict == NOTICED)
     assert play.one.asked[-1] == "open"  # whatever has happened, it is on again
 
 
@@ -316,7 +330,9 @@ def test_swapped_keys_that_are_noticed_or_not(
     arrived = {**_SHOWN, "phone": "toko", "from": PHONES["citra"].user}
     warned = _note("toko", "identity_changed", chat=PHONES["citra"].user, about="")
     with _swapped(monkeypatch, tmp_path, iter("12")) as outcome:
-        assert (outcome.verdict, "did not reach" in outcome.came) == (REFUSED, True)
+        assert (outcome.verdict, "did not reach" in outcome.came) == ("", True)
+    with _swapped(monkeypatch, tmp_path, iter("12"), warned) as outcome:
+        assert (outcome.verdict, "Look out." in outcome.came) == (NOTICED, True)
     with _swapped(monkeypatch, tmp_path, iter("12"), arrived, warned) as outcome:
         assert (outcome.verdict, "Look out." in outcome.came) == (NOTICED, True)
     with _swapped(monkeypatch, tmp_path, iter("11"), arrived) as outcome:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 (what is missing is found out before what needs it is imported)
 """The page of the demo as a browser meets it: who is let in, what it may ask for, what it hears."""
 
+import asyncio
 import base64
 import http.client
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +20,11 @@ from tests.demo.web.support import RunningPage
 from tests.support.service import require_extras
 
 require_extras("segno")
+
+from e2ecross.demo.web import page as page_module
+from e2ecross.demo.web.actions import Actions
+from e2ecross.demo.web.journal import Journal
+from e2ecross.demo.web.pictures import Pictures
 
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _HEADERS = {
@@ -117,6 +125,27 @@ def test_only_some_methods_are_allowed(page: RunningPage) -> None:
 
 def test_what_is_too_large_is_not_read(page: RunningPage) -> None:
     assert page.post(b'"' + b"x" * (2 * 1024 * 1024)).status == 413
+
+
+def test_what_does_not_end_holds_no_place_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "_BODY_SECONDS", 0.01)
+    page = page_module.Page("t", 1, Journal(), Pictures(), cast(Actions, None))
+    headers = [(b"host", b"127.0.0.1:1"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/t/do", "headers": headers}
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def never() -> MutableMapping[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    for _ in range(17):  # more than there are places
+        sent.clear()
+        asyncio.run(page(scope, never, send))
+        assert sent[0]["status"] == 408
+    page.close()
 
 
 @pytest.mark.parametrize(

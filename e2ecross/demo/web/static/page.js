@@ -22,7 +22,7 @@ const ATTACKS = [
   ["add_device", "Add a device to Ana", "Gives Ana's account a third device, with keys of the back end's own."],
   ["add_member", "Add a member to the group", "Puts a fourth member into the group that nobody has invited."],
   ["hide", "Hide a message", "Takes a message and keeps it."],
-  ["restore", "Restore an old phone", "Sets Ana's phone back to an old copy of its store."],
+  ["restore", "Restore an old phone", "Ana's phone gets an old copy of its store back, as from a backup."],
   ["swap_keys", "Swap the keys of a first contact", "Citra writes to the shop for the first time, and is given the back end's keys."],
 ];
 const VERDICTS = {
