@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -132,6 +133,7 @@ def test_what_was_typed_before_does_not_count(
     with os.fdopen(os.dup(terminal.end)) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         terminal.press(b"too early\n")
+        assert select.select([stdin], [], [], _SECONDS)[0]  # it takes a moment to be there
         timer = Typist(terminal)
         steps = Step(wanted=True)
         steps.wait("the end")
