@@ -107,11 +107,12 @@ def test_each_scene_waits_for_a_key_of_any_kind(terminal: Terminal) -> None:
     assert err.isspace()  # the last question was wiped out
 
 
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 @pytest.mark.parametrize(
     ("arguments", "scene"), [((), f"scene 1 of {_SCENES}"), (("--fleet",), "the shop opens")]
 )
-def test_ctrl_c_ends_it_with_130_and_leaves_the_terminal_as_it_was(
-    terminal: Terminal, arguments: tuple[str, ...], scene: str
+def test_whatever_ends_it_ends_with_130_and_leaves_the_terminal_as_it_was(
+    terminal: Terminal, arguments: tuple[str, ...], scene: str, how: str
 ) -> None:
     if arguments:
         pytest.importorskip("psycopg")
@@ -119,7 +120,10 @@ def test_ctrl_c_ends_it_with_130_and_leaves_the_terminal_as_it_was(
     before = terminal.settings()
     process = play(terminal, "--step", *arguments)
     wait_until_it_waits(process, terminal, scene)
-    terminal.press(b"\x03")
+    if how == "Ctrl-C":
+        terminal.press(b"\x03")
+    else:
+        process.terminate()
     out, err = process.communicate(timeout=_SECONDS)
     assert process.returncode == 130
     assert b"1. " not in out

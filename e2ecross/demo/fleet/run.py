@@ -84,16 +84,17 @@ def run_fleet_demo(*, plain: bool = False, json: bool = False, step: bool = Fals
     try:
         _require_driver()
         find_programs()
-        if painter is not None:
-            for block in opening():
-                painter.paint(block)
-            steps.wait("the shop opens")
-        facts = _play()
-        why = wrong_with(facts)
-        if painter is not None and why is None:
-            for block in tell(facts):
-                painter.paint(block)
-            steps.wait("the end")
+        with ended_like_interrupted():
+            if painter is not None:
+                for block in opening():
+                    painter.paint(block)
+                steps.wait("the shop opens")
+            facts = _play()
+            why = wrong_with(facts)
+            if painter is not None and why is None:
+                for block in tell(facts):
+                    painter.paint(block)
+                steps.wait("the end")
     except DemoFailed as error:
         why = str(error)
     except (E2ECrossError, OSError) as error:
@@ -123,11 +124,7 @@ def _require_driver() -> None:
 
 
 def _play() -> FleetFacts:
-    with (
-        ended_like_interrupted(),
-        tempfile.TemporaryDirectory(prefix="e2ecross-fleet-") as folder,
-        DemoPostgres() as server,
-    ):
+    with tempfile.TemporaryDirectory(prefix="e2ecross-fleet-") as folder, DemoPostgres() as server:
         start_ms = time.time_ns() // 1_000_000
         relay_file, key_file = Path(folder, "relay.db"), Path(folder, "shop.key")
         key = secrets.token_bytes(32)
