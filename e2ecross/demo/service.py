@@ -6,7 +6,6 @@ Rules:
 - What it lacks, or why it does not start, is a `DemoFailed` in one line.
 """
 
-import contextlib
 import importlib
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from e2ecross.demo.people import DemoFailed
+from e2ecross.demo.processes import last_words, see_off
 
 __all__ = ["DemoService", "require_service"]
 
@@ -89,11 +89,8 @@ class DemoService:
 
     def end(self) -> None:
         """Let it end."""
-        for insist in (self._process.terminate, self._process.kill):
-            insist()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=_END_SECONDS)
-                break
+        self._process.terminate()
+        see_off(self._process, _END_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._complaints.close()
@@ -109,6 +106,4 @@ class DemoService:
             return line.removeprefix(_READY).strip()
         self._process.kill()
         self._process.wait()
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        raise DemoFailed(f"the service does not start{': ' if lines else ''}{''.join(lines[-1:])}")
+        raise DemoFailed(f"the service does not start{last_words(self._complaints)}")

@@ -9,7 +9,6 @@ Rules:
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from e2ecross.demo.people import DemoFailed, Person
+from e2ecross.demo.processes import environment, last_words, see_off
 from e2ecross.demo.service import DemoService
 
 __all__ = ["ANSWER_SECONDS", "BLOB_FOLDER", "RELAY_FILE", "Stage"]
@@ -131,7 +131,7 @@ class Stage:
             self._service = None
 
     def _serve(self) -> DemoService:
-        return DemoService(self.relay_file, self.blob_folder, _environment())
+        return DemoService(self.relay_file, self.blob_folder, environment())
 
     def leave_all(self) -> None:
         """Let all apps that are there close their files and end.
@@ -186,7 +186,7 @@ class _App:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
-                env=_environment(),
+                env=environment(),
                 encoding="ascii",
                 errors="replace",
             )
@@ -243,12 +243,7 @@ class _App:
     def end(self) -> int:
         """Wait for the process, end it if it stays, and return its exit code."""
         self.dismiss()
-        for insist in (None, self._process.terminate, self._process.kill):
-            if insist is not None:
-                insist()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=_LEAVING_SECONDS)
-                break
+        see_off(self._process, _LEAVING_SECONDS)
         self._reader.join(timeout=_LEAVING_SECONDS)
         self._stdout.close()
         self._complaints.close()
@@ -257,18 +252,10 @@ class _App:
     def _has_ended(self) -> DemoFailed:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_LEAVING_SECONDS)
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        why = f": {lines[-1]}" if lines else ""
+        why = last_words(self._complaints)
         code = self._process.poll()
         how = "closed its output" if code is None else f"has ended with exit code {code}"
         return DemoFailed(f"the app of {self._person.name} {how}{why}")
-
-
-def _environment() -> dict[str, str]:
-    """Let the app import what we import, from where we import it; nothing else by `-P`."""
-    folders = (folder or os.getcwd() for folder in sys.path)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 def _require_pipe(pipe: IO[str] | None) -> IO[str]:

@@ -8,7 +8,6 @@ Rules:
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from e2ecross.demo.people import DemoFailed
+from e2ecross.demo.processes import environment, last_words, see_off
 
 __all__ = ["Staff", "StaffMember"]
 
@@ -67,7 +67,7 @@ class StaffMember:
             DemoFailed: it does not.
         """
         if not self._ready.wait(_READY_SECONDS) or self._process.poll() is not None:
-            raise DemoFailed(f"a worker does not start{self._why()}")
+            raise DemoFailed(f"a worker does not start{last_words(self._complaints)}")
 
     def check(self) -> None:
         """See that it is at work.
@@ -76,7 +76,7 @@ class StaffMember:
             DemoFailed: it has ended without having been killed.
         """
         if not self.was_killed and self._process.poll() is not None:
-            raise DemoFailed(f"a worker has ended{self._why()}")
+            raise DemoFailed(f"a worker has ended{last_words(self._complaints)}")
 
     def kill(self) -> None:
         """End it without a chance to do anything."""
@@ -92,12 +92,7 @@ class StaffMember:
     def end(self) -> None:
         """Wait until it has ended, or have it end."""
         self.dismiss()
-        for insist in (None, self._process.terminate, self._process.kill):
-            if insist is not None:
-                insist()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=_END_SECONDS)
-                break
+        see_off(self._process, _END_SECONDS)
         self._reader.join(timeout=_END_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -118,11 +113,6 @@ class StaffMember:
             self.answered.append(told["answered"])
             self._staff.has_answered(self)
 
-    def _why(self) -> str:
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
-
 
 class Staff:
     """All workers; a context manager that leaves none behind.
@@ -130,18 +120,15 @@ class Staff:
     Args:
         number: how many.
         arguments: of each.
-        environment: of each.
+        database: how each reaches it, in its environment.
     """
 
-    def __init__(
-        self, number: int, arguments: Sequence[str], environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, number: int, arguments: Sequence[str], database: Mapping[str, str]) -> None:
         self.members: list[StaffMember] = []
         self.killed: StaffMember | None = None
         self._one_is_to_die = False
         self._lock = threading.Lock()
-        folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-        surrounding = {**os.environ, "PYTHONPATH": folders, **environment}
+        surrounding = {**environment(), **database}
         try:
             for _ in range(number):
                 self.members.append(StaffMember((*_COMMAND, *arguments), surrounding, self))

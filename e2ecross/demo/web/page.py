@@ -121,25 +121,25 @@ class Page:
             return _plain(503, "too many pages are open")
         seen = request.headers.get("last-event-id", "")
         after = int(seen) if seen.isdecimal() and seen.isascii() and len(seen) < 16 else 0
-        return StreamingResponse(self._stream(after), media_type="text/event-stream")
+        self._streams += 1
+        return _Stream(self._stream(after), self._note_ended)
+
+    def _note_ended(self) -> None:
+        self._streams -= 1
 
     async def _stream(self, after: int) -> AsyncIterator[str]:
-        self._streams += 1
-        try:
-            with self._journal.listen() as changed:
-                while True:
-                    changed.clear()
-                    for number, text in self._journal.after(after):
-                        yield f"id: {number}\ndata: {text}\n\n" if number else f"data: {text}\n\n"
-                        after = max(after, number)
-                    if self._journal.is_closed:
-                        return
-                    try:
-                        await asyncio.wait_for(changed.wait(), _COMMENT_SECONDS)
-                    except TimeoutError:
-                        yield ": still here\n\n"
-        finally:
-            self._streams -= 1
+        with self._journal.listen() as changed:
+            while True:
+                changed.clear()
+                for number, text in self._journal.after(after):
+                    yield f"id: {number}\ndata: {text}\n\n" if number else f"data: {text}\n\n"
+                    after = max(after, number)
+                if self._journal.is_closed:
+                    return
+                try:
+                    await asyncio.wait_for(changed.wait(), _COMMENT_SECONDS)
+                except TimeoutError:
+                    yield ": still here\n\n"
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -175,6 +175,20 @@ class Page:
         except (ValueError, RecursionError):
             raise Malformed("this is no JSON") from None
         return self._actions.do(asked)
+
+
+class _Stream(StreamingResponse):
+    """Events; it tells when it has ended, also if it has never begun."""
+
+    def __init__(self, events: AsyncIterator[str], note_ended: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._note_ended = note_ended
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._note_ended()
 
 
 async def _read(request: Request) -> bytes | None:

@@ -10,7 +10,6 @@ Rules:
 import contextlib
 import itertools
 import json
-import os
 import queue
 import secrets
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from e2ecross.demo.people import DemoFailed, Person
+from e2ecross.demo.processes import environment, last_words
 from e2ecross.demo.web.cast import NAMES
 
 __all__ = ["Phone", "PhoneRefused"]
@@ -87,7 +87,7 @@ class Phone:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=_environment(),
+            env=environment(),
             encoding="ascii",
             errors="replace",
             start_new_session=True,  # Ctrl-C is for the page, which ends its phones
@@ -200,16 +200,8 @@ class Phone:
             self._process.wait(timeout=1)
         why = ""
         with contextlib.suppress(ValueError):  # closed meanwhile
-            self._complaints.seek(0)
-            lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-            why = f": {lines[-1]}" if lines else ""
+            why = last_words(self._complaints)
         return DemoFailed(f"the phone of {self.person.name} has ended{why}")
-
-
-def _environment() -> dict[str, str]:
-    """Let it import what we import, from where we import it; nothing else by `-P`."""
-    folders = (folder or os.getcwd() for folder in sys.path)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
