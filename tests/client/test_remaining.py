@@ -7,8 +7,11 @@ import pytest
 
 from e2ecross import Client, Text
 from e2ecross.address import Address
+from e2ecross.client.held_incoming import tell
 from e2ecross.client.incoming import forget_what_is_gone
 from e2ecross.client.remaining import ask_for
+from e2ecross.device.acknowledging import Acknowledging
+from e2ecross.state.inbox_holds import hash_envelope
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Waiting
 from tests.client.conversation import read
@@ -83,6 +86,19 @@ def test_of_what_would_take_too_many_calls_nothing_is_said(backend: Cutting, ana
     data, backend.size = box[0][1], 1
     box[:] = [(number, data) for number in range(1, 101)]
     assert ask(ana, range(1, 101)) == ([*range(1, 17)], [])
+
+
+def test_what_nothing_is_known_of_is_asked_for_again(backend: Cutting, ana: Client) -> None:
+    box = backend._accounts[ANA].mailbox
+    data, backend.size = box[0][1], 1
+    box[:] = [(number, data) for number in range(1, 21)]
+    acknowledging = Acknowledging()
+    acknowledging.note_unsure(1, dict.fromkeys(range(1, 21), hash_envelope(data)))
+    tell(ana._way(), acknowledging)
+    assert [each.number for each in acknowledging.unsure(20)] == [17, 18, 19, 20]
+    assert [number for number, _ in box] == [17, 18, 19, 20]
+    tell(ana._way(), acknowledging)
+    assert (acknowledging.unsure(20), box) == ([], [])
 
 
 def test_no_number_is_forgotten_that_may_stand_behind_a_page_that_was_cut(backend: Cutting) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from e2ecross.device import acknowledging as module
 from e2ecross.device.acknowledging import Acknowledging, Unsure
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, StoreBusy
 from e2ecross.state.context import Context
 from e2ecross.state.inbox_holds import HOLD_MS
 from e2ecross.state.receipt import Receipt
@@ -78,3 +78,24 @@ def test_what_could_not_be_told_is_asked_for_before_it_is_told_again() -> None:
     assert acknowledging.unsure(10) == []
     assert told(acknowledging) == [7]
     assert told(acknowledging) == []
+
+
+def test_what_was_heard_is_forgotten_with_a_later_commit_if_one_fails(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[list[int]] = []
+    monkeypatch.setattr(module, "forget_arrivals", lambda _, numbers: forgotten.append([*numbers]))
+    acknowledging = Acknowledging()
+    acknowledging.note_heard(19, [7])
+
+    def fail() -> None:
+        with acknowledging.going(19) as forget, context.store.transaction() as tx:
+            forget(tx)
+            raise StoreBusy("not now")
+
+    with pytest.raises(StoreBusy):
+        fail()
+    for _ in range(2):
+        with acknowledging.going(19) as forget, context.store.transaction() as tx:
+            forget(tx)
+    assert forgotten == [[7], [7], []]
