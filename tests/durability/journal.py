@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the children note for the parent: lines in one file, appended by one `write` each.
 
-A note survives the kill of its writer (the page cache does), and no two notes mix.
+A note survives the kill of its writer (the page cache does), and no two notes mix. A kill in the
+middle of a `write` leaves the first half of a note: it was not written, and the next one begins on
+a line of its own. Who reads meanwhile takes whole lines.
 """
 
 import hashlib
@@ -35,7 +37,7 @@ class Journal:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(self, what: str, **facts: object) -> None:
-        line = json.dumps({"what": what, **facts}).encode() + b"\n"
+        line = b"\n" + json.dumps({"what": what, **facts}).encode() + b"\n"
         assert os.write(self._file, line) == len(line)
 
 
@@ -52,8 +54,9 @@ class JournalReader:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
-        self._offset += len(data)
-        return [json.loads(line) for line in data.splitlines()]
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [json.loads(line) for line in whole.split(b"\n") if line.endswith(b"}")]
 
 
 def digest(data: bytes) -> str:
