@@ -117,6 +117,7 @@ class PostgresStore:
         require_type("prepare", prepare, bool, type(None))
         watch = watched_by(metrics)
 
+        @forgets_secrets
         def make_link() -> Link:
             return connect(conninfo, busy_timeout_ms, prepare)
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from psycopg.types.numeric import Int4, Int8
 
-from e2ecross.arguments import require_type
+from e2ecross.arguments import forgets_secrets, require_type
 from e2ecross.errors import InvalidArgument, StoreCorrupted, StoreError, StoreTooNew
 from e2ecross.stores.checks import check_stripes
 from e2ecross.stores.postgres_link import IDENTITY, Link, check_server, connect
@@ -54,6 +54,7 @@ class Found(NamedTuple):
     headers: Mapping[int, bytes]
 
 
+@forgets_secrets
 def migrate(conninfo: str) -> int:
     """Bring a database to the schema of this release, as its owner; may be run again.
 

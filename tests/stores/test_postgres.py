@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SESSIONS, DEVICE, ONE_TIME = Table.SESSIONS, Table.DEVICE, Table.ONE_TIME_PREKEYS
 TEXT = Codec(str.encode, bytes.decode)
+TESTS = str(Path(__file__).parents[1])
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,12 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def put(store: "PostgresStore", stripe: int, row: bytes, record: bytes) -> None:
     with store.transaction(stripe) as tx:
         tx.put(SESSIONS, b"p", row, record)
+
+
+def migrate_at(address: str) -> int:
+    from e2ecross.stores.postgres_tables import migrate
+
+    return migrate(address)
 
 
 def get(store: "PostgresStore", stripe: int, row: bytes) -> bytes | None:
@@ -528,6 +536,36 @@ class TestCutConnections:
         cut.cut_after = once(b"COMMIT\0")
         through.accept_move()
         assert get(through, 5, b"r") is None
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda store, _: store.transaction(1).__enter__(),
+            lambda store, _: store.stripes_with(SESSIONS),
+            lambda store, _: store.forget_key(1),
+            lambda store, _: store.accept_move(),
+            lambda _, address: migrate_at(address),
+        ],
+        ids=["transaction", "stripes_with", "forget_key", "accept_move", "migrate"],
+    )
+    def test_no_frame_of_ours_keeps_the_conninfo_when_the_server_has_gone(
+        self, cut: CutSocket, name: str, call: Callable[["PostgresStore", str], object]
+    ) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+
+        address = cut.address().replace("relay@", "relay:PASSWORD@")
+        store = PostgresStore(address, name, stripes=64, prepare=False)
+        cut.cut_before = lambda data: True
+        with pytest.raises(StoreBusy):
+            store.stripes_with(SESSIONS)  # its connection is cut, and a new one is needed
+        with pytest.raises(StoreBusy) as caught:
+            call(store, address)
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        ours = [frame for frame in frames if not frame.f_code.co_filename.startswith(TESTS)]
+        assert ours
+        assert "PASSWORD" not in repr([frame.f_locals for frame in ours])
+        cut.cut_before = lambda data: False
+        store.close()
 
     def test_a_block_that_only_read_needs_no_commit(
         self, cut: CutSocket, through: "PostgresStore"
