@@ -56,11 +56,15 @@ def put_leaving(
         data: its encoding.
         now_ms: milliseconds since 1970.
         purpose: that of `Waiting`.
+
+    Raises:
+        RecordCorrupted: the backlog is damaged.
     """
     until_ms = now_ms + LEFT_ALONE_MS
     backlog = Backlog(BacklogName.MESSAGES, envelope.recipient)
     before = read_backlog(tx, backlog)
     after = before or BacklogRecord(1, 1, 0, first_id=envelope.message_id)
+    backlog.rows.require_unused(tx, after.next)
     record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
     tx.put(Table.OUTBOX, backlog.partition, number_row(after.next), record.encode())
     if before is not None:

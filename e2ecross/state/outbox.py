@@ -112,6 +112,11 @@ class Backlog(NamedTuple):
         """The store's key of the backlog."""
         return bytes((self.name,)) + address_key(self.recipient)
 
+    @property
+    def rows(self) -> Queue:
+        """What waits, by number; counted by the row that says how it stands with the backlog."""
+        return Queue(Table.OUTBOX, self.partition)
+
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Waiting(Secret):
@@ -219,7 +224,7 @@ def forget_row(tx: Transaction, waiting: Waiting) -> None:
     first = record.first
     if waiting.number == first:
         first += 1
-        while first < record.next and not _is_there(tx, backlog, first):
+        while first < record.next and not backlog.rows.has(tx, first):
             first += 1
     if first == record.next:
         _leave_turn(tx, backlog, record)
@@ -339,6 +344,8 @@ def _leave_turn(tx: Transaction, backlog: Backlog, record: BacklogRecord) -> Non
 
 def _append(tx: Transaction, backlog: Backlog, record: OutboxRecord) -> int:
     before = read_backlog(tx, backlog)
+    if tx.stripe_count():  # elsewhere nobody would find what was lost, and mend it
+        backlog.rows.require_unused(tx, 1 if before is None else before.next)
     note_outbox_due(tx, 1)
     if before is None:
         before = BacklogRecord(first=1, next=1, turn=0)
@@ -353,13 +360,6 @@ def _load(tx: Transaction, backlog: Backlog) -> BacklogRecord:
     if record is None:
         raise RecordCorrupted("a backlog of the outbox is missing: the store is damaged")
     return record
-
-
-def _is_there(tx: Transaction, backlog: Backlog, number: int) -> bool:
-    try:
-        return tx.get(Table.OUTBOX, backlog.partition, number_row(number)) is not None
-    except RecordCorrupted:
-        return True
 
 
 def _backlog_name(value: int) -> BacklogName:

@@ -77,13 +77,14 @@ def read_rows(tx: Transaction, backlog: Backlog) -> BacklogRows:
 
 
 def rebuild_backlog(tx: Transaction, backlog: Backlog) -> bool:
-    """Write anew how it stands with a backlog, if that is damaged or lost; tells whether it was.
+    """Write anew how it stands with a backlog; tells whether that was damaged, lost, or behind.
 
     What it waited to pass is not known any more: that is found out when it is tried.
     """
     is_damaged = False
     try:
-        if read_backlog(tx, backlog) is not None:
+        record = read_backlog(tx, backlog)
+        if record is not None and not backlog.rows.has(tx, record.next):
             return False
     except RecordCorrupted:
         is_damaged = True

@@ -68,6 +68,22 @@ class Queue:
         """Return the record of a number, or None."""
         return tx.get(self.table, self.partition, number_row(number))
 
+    def has(self, tx: Transaction, number: int) -> bool:
+        """Tell whether something stands under a number, be it damaged."""
+        try:
+            return self.get(tx, number) is not None
+        except RecordCorrupted:
+            return True
+
+    def require_unused(self, tx: Transaction, number: int) -> None:
+        """Refuse to put something in the place of what is there: whoever counts has lost count.
+
+        Raises:
+            RecordCorrupted: something stands under that number.
+        """
+        if self.has(tx, number):
+            raise RecordCorrupted("a queue has more than is counted: the store is damaged")
+
     def replace(self, tx: Transaction, number: int, record: bytes) -> None:
         """Put another record in the place of one that is there."""
         tx.put(self.table, self.partition, number_row(number), record)

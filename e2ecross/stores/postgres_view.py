@@ -47,6 +47,7 @@ _TOGETHER: Final = {
     (Table.ACCOUNTS, b""): ((Table.CONSENT, b""), (Table.CONVERSATIONS, b"")),
     (Table.REMOTE_IDENTITIES, b""): ((Table.SESSION_RECORDS, b""),),
     (Table.SENT, b""): ((Table.SENT, b"id"),),
+    (Table.OUTBOX, b""): ((Table.OUTBOX, (1).to_bytes(8)),),
 }
 """By table and row, what is asked for next of the same partition."""
 

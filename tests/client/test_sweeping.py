@@ -5,15 +5,18 @@ from itertools import count, islice
 
 import pytest
 
-from e2ecross import Address, Client, Envelope
+from e2ecross import Address, Client, Envelope, Text
 from e2ecross.errors import BackendError
 from e2ecross.state.outbox import (
+    BACKLOG_ROW,
     Backlog,
     BacklogName,
+    Waiting,
     block_backlog,
     put_control,
     put_envelope,
     read_backlog,
+    remove_waiting,
 )
 from e2ecross.state.outbox_repair import list_backlogs
 from e2ecross.state.stripe import stripe_of
@@ -21,7 +24,7 @@ from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
 from tests.client.conversation import promise, read
-from tests.client.fleet import Fleet
+from tests.client.fleet import HOLD_MS, Fleet
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, SpyStore, make_device
 
 STRIPES = 64
@@ -102,6 +105,29 @@ def test_keys_are_fetched_in_vain_for_some_and_what_needs_none_goes(fleet: Fleet
     assert {code for _, code in waits_for(one)} == {"backend_error"}
     assert len(waits_for(one)) == len(everybody)
     assert read(fleet.customer(BUDI)) == ["answer"]
+
+
+@pytest.mark.parametrize("left", [[], [1], [1, 2]], ids=["3 left", "2 left", "1 left"])
+def test_a_message_takes_the_place_of_none_that_waits(fleet: Fleet, left: list[int]) -> None:
+    """Where the row that counts them is lost; also when some before have left."""
+    one, stripe = fleet.worker(), stripe_of(BUDI.user_id, STRIPES)
+    customer = fleet.customer(BUDI)
+    fleet.backend.fail("deposit", times=100)
+    ids = promise(one, BUDI, "1", "2", "3")
+    backlog = Backlog(BacklogName.MESSAGES, BUDI)
+    with fleet.store.transaction(stripe) as tx:
+        for number in left:
+            remove_waiting(tx, Waiting(backlog, number, ids[number - 1], None))
+        assert tx.delete(Table.OUTBOX, backlog.partition, BACKLOG_ROW)
+    for text in ("4", "5", "6"):
+        with pytest.raises(BackendError):
+            one.send(BUDI, Text(text))
+    fleet.backend.heal()
+    for _ in range(2):
+        fleet.clock.advance(HOLD_MS)
+        one.maintain()
+    assert sorted(read(customer)) == [text for text in "123456" if int(text) not in left]
+    assert list(fleet.store.stripes_with(Table.OUTBOX)) == []
 
 
 def test_what_waits_for_keys_alone_goes_as_soon_as_they_can_be_fetched(fleet: Fleet) -> None:

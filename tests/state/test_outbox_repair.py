@@ -10,7 +10,9 @@ import pytest
 
 from e2ecross import Address
 from e2ecross.errors import RecordCorrupted
+from e2ecross.state.backlog_times import put_leaving
 from e2ecross.state.outbox import (
+    BACKLOG_ROW,
     TURNS,
     Backlog,
     BacklogName,
@@ -20,6 +22,7 @@ from e2ecross.state.outbox import (
     put_envelope,
     put_resend,
     read_backlog,
+    save_backlog,
 )
 from e2ecross.state.outbox_repair import list_backlogs, read_rows, rebuild_backlog, repair_backlog
 from e2ecross.state.queue import number_row
@@ -58,6 +61,37 @@ def test_a_backlog_that_is_whole_stays_as_it_is() -> None:
         assert not rebuild_backlog(tx, MESSAGES)
         assert repair_backlog(tx, MESSAGES) == []
     assert dump(store) == before
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+@pytest.mark.parametrize("leaves", [True, False])
+def test_nothing_is_put_in_the_place_of_what_waits(is_lost: bool, leaves: bool) -> None:
+    """Where a backlog's own row is lost, or is one of before."""
+    store = MemoryStore(64)
+
+    def put(tx: Transaction, number: int) -> None:
+        envelope = Envelope(message_id(number), ANA, BUDI, MessageKind.SIGNAL, b"%d" % number)
+        if leaves:
+            put_leaving(tx, envelope, envelope.encode(), 0)
+        else:
+            put_envelope(tx, envelope)
+
+    with store.transaction(1) as tx:
+        put(tx, 1)
+        before = read_backlog(tx, MESSAGES)
+        assert before is not None
+        put(tx, 2)
+        if is_lost:
+            tx.delete(Table.OUTBOX, MESSAGES.partition, BACKLOG_ROW)
+        else:
+            save_backlog(tx, MESSAGES, before)
+        for _ in range(2):
+            with pytest.raises(RecordCorrupted, match="more than is counted"):
+                put(tx, 3)
+        assert rebuild_backlog(tx, MESSAGES)
+        put(tx, 3)
+        found = [item.message_id for item in list_backlog(tx, MESSAGES)]
+        assert found == [message_id(number) for number in (1, 2, 3)]
 
 
 def test_an_empty_backlog_needs_no_repair() -> None:
