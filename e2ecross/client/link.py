@@ -7,7 +7,7 @@ Rules:
   state must not send.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.crypto.secret import Secret
@@ -29,6 +29,7 @@ class Link(Secret):
         token: under which.
         leftovers: what goes with the next commit.
         watch: tells whoever watches, or None.
+        in_vain: stripes from which nothing has gone because calls have failed, the last one last.
     """
 
     context: Context
@@ -36,3 +37,4 @@ class Link(Secret):
     token: Token
     leftovers: Leftovers
     watch: Watch | None = None
+    in_vain: dict[int, None] = field(default_factory=dict)

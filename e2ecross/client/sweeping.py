@@ -8,7 +8,7 @@ Rules:
   left for the next call, and the rest goes on.
 - Where the back end refuses a call as a whole, each backlog of it is tried alone. If nothing at all
   goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
-  more call is made each, a few times.
+  more call is made each, a few times. The next sweep begins with those that were not tried then.
 - A device that the back end does not know has tried nothing in vain: when it has registered again,
   all goes at once.
 """
@@ -37,7 +37,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.outbox import Backlog
 
-__all__ = ["freeing", "sweep_beside", "sweep_outbox", "sweep_stripes"]
+__all__ = ["freeing", "stripes_in_turn", "sweep_beside", "sweep_outbox", "sweep_stripes"]
 
 _AT_ONCE: Final = 50
 """Envelopes of one call."""
@@ -52,7 +52,16 @@ def sweep_outbox(link: Link, told: Told) -> None:
         BackendError: the back end could not do it all; the first reason. The rest waits.
         StoreError: likewise, because a stripe cannot be read or written.
     """
-    sweep_stripes(link, stripes_to_sweep(link.context), told)
+    sweep_stripes(link, stripes_in_turn(link), told)
+
+
+def stripes_in_turn(link: Link) -> list[int]:
+    """Return the stripes in which something waits: last those that were last tried in vain."""
+    stripes = stripes_to_sweep(link.context)
+    turns = {stripe: turn for turn, stripe in enumerate(list(link.in_vain))}
+    for gone in turns.keys() - set(stripes):
+        link.in_vain.pop(gone, None)
+    return sorted(stripes, key=lambda stripe: turns.get(stripe, -1))
 
 
 def sweep_stripes(link: Link, stripes: Iterable[int], told: Told, *, if_due: bool = False) -> None:
@@ -73,6 +82,9 @@ def sweep_stripes(link: Link, stripes: Iterable[int], told: Told, *, if_due: boo
             errors.append(error)
         errors += sweep.errors
         in_vain = in_vain + 1 if sweep.is_in_vain else 0
+        link.in_vain.pop(stripe, None)
+        if sweep.is_in_vain:
+            link.in_vain[stripe] = None
         if in_vain == MAX_FAILURES:
             break
     for reason in errors:

@@ -22,6 +22,7 @@ from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys
 from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.spool import Spool
+from e2ecross.client.sweeping import stripes_in_turn
 from e2ecross.client.uploads import tend_files
 from e2ecross.device.controls import take_own_lists
 from e2ecross.device.expiring import forget_sent
@@ -29,7 +30,6 @@ from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.pace import Pace
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.receipts import put_receipts
-from e2ecross.device.sweeping import stripes_to_sweep
 from e2ecross.device.uploading import note_media_opened
 from e2ecross.errors import E2ECrossError
 
@@ -116,7 +116,7 @@ class Tending:
 
 def _sweep_some(link: Link) -> bool:
     """Deposit what waits in some stripes; tells whether those were all."""
-    stripes = stripes_to_sweep(link.context)
+    stripes = stripes_in_turn(link)
     flush(link, stripes[:_MAX_SWEPT])
     return len(stripes) <= _MAX_SWEPT
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is sent of what waits in a store with stripes costs little where it cannot be sent."""
 
+from collections.abc import Mapping, Sequence
 from itertools import count, islice
 
 import pytest
@@ -23,6 +24,7 @@ from e2ecross.state.stripe import stripe_of
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import promise, read
 from tests.client.fleet import HOLD_MS, Fleet
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, SpyStore, make_device
@@ -128,6 +130,51 @@ def test_a_message_takes_the_place_of_none_that_waits(fleet: Fleet, left: list[i
         one.maintain()
     assert sorted(read(customer)) == [text for text in "123456" if int(text) not in left]
     assert list(fleet.store.stripes_with(Table.OUTBOX)) == []
+
+
+def test_stripes_in_which_calls_fail_delay_others_for_one_round_at_most(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes in 24 stripes; a sweep ends after six of them, and the next one goes on."""
+    one, two = fleet.worker(), fleet.worker()
+    by_stripe = [strangers(stripe)[0] for stripe in range(1, 27)]
+    failing, others = by_stripe[:24], by_stripe[24:]
+    for each in by_stripe:
+        fleet.customer(each)
+        one.send(each, Text("a"))
+    fleet.backend.fail("deposit", times=1_000)
+    for each in (*failing, others[0]):
+        promise(one, each, "b")
+    deposit_all = fleet.backend.deposit_all
+
+    def fail_some(
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        if any(Envelope.decode(each).recipient in failing for each in envelopes):
+            raise BackendError("this one never goes")
+        return deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+    def maintain(times: int) -> None:
+        for _ in range(times):
+            fleet.clock.advance(HOLD_MS)
+            with pytest.raises(BackendError):
+                two.maintain()
+
+    fleet.backend.heal()
+    monkeypatch.setattr(fleet.backend, "deposit_all", fail_some)
+    maintain(25 // 6 + 1)
+    assert read(fleet.customer(others[0])) == ["a", "b"]
+    monkeypatch.undo()
+    fleet.backend.fail("deposit", times=1_000)
+    promise(one, others[1], "b")
+    fleet.backend.heal()
+    monkeypatch.setattr(fleet.backend, "deposit_all", fail_some)
+    maintain(1)  # who fails is known by now
+    assert read(fleet.customer(others[1])) == ["a", "b"]
 
 
 def test_what_waits_for_keys_alone_goes_as_soon_as_they_can_be_fetched(fleet: Fleet) -> None:
