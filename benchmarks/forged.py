@@ -6,6 +6,7 @@ on a sealed SQLite file. A message is in the contact's name and has a wrong MAC;
 many messages ahead. Each is refused, and the same device gets the next.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -22,10 +23,9 @@ from e2ecross.stores import SQLiteStore
 from tests.attacks.crowded import crowded_rows, forgeries
 from tests.fuzz.world import load
 
-__all__ = ["main", "measure"]
+__all__ = ["main", "measure", "parse"]
 
 _AHEAD: Final = (0, 780, 2_000, 25_000)
-_TIMES: Final = 5
 
 
 def measure(ahead: Sequence[int], times: int) -> dict[str, dict[int, float]]:
@@ -51,9 +51,16 @@ def measure(ahead: Sequence[int], times: int) -> dict[str, dict[int, float]]:
     return found
 
 
-def main() -> int:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.forged", description=__doc__)
+    parser.add_argument("--times", type=int, default=5, help="refusals of each (default: 5)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print."""
-    found = measure(_AHEAD, _TIMES)
+    found = measure(_AHEAD, parse(arguments).times)
     print(json.dumps({"machine": describe_machine(), "milliseconds_by_ahead": found}, indent=2))
     return 0
 

@@ -35,7 +35,7 @@ def run_migrate(conninfo: str | None) -> int:
         done = migrate(found)
     except E2ECrossError as error:
         return _refuse(str(error))
-    print(f"{done} migrations run" if done else "nothing to do: the schema is that of this release")
+    print("the schema is that of this release" + ("" if done else " already: nothing to do"))
     return 0
 
 

@@ -771,6 +771,15 @@ class TestServers:
             with pytest.raises(StoreTooNew):
                 call(address)
 
+    def test_an_empty_schema_that_an_administrator_has_made_is_filled(self, database: str) -> None:
+        import psycopg
+
+        from e2ecross.stores.postgres_tables import migrate
+
+        with psycopg.connect(server().address(database), autocommit=True) as connection:
+            connection.execute("CREATE SCHEMA e2ecross")
+        assert migrate(server().address(database)) == 1
+
     def test_a_database_is_migrated_once_by_many_at_once(self, database: str) -> None:
         from e2ecross.stores.postgres_tables import migrate
 

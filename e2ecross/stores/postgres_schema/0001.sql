@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Schema 1 of a `PostgresStore`. Every name is qualified: no search_path has a say.
-CREATE SCHEMA e2ecross;
+CREATE SCHEMA IF NOT EXISTS e2ecross; -- an administrator may have made it, for who owns no database
 CREATE TABLE e2ecross.schema_version (version int NOT NULL); -- one row
 INSERT INTO e2ecross.schema_version VALUES (1);
 
