@@ -20,7 +20,7 @@ const ATTACKS = [
   ["replay", "Deliver twice", "Hands over the last message once more."],
   ["readdress", "Put it into another mailbox", "Gives a message to somebody else, with the address rewritten to fit."],
   ["add_device", "Add a device to Ana", "Gives Ana's account a third device, with keys of the back end's own."],
-  ["add_member", "Add a member to the group", "Puts a fourth member into the group that nobody has invited."],
+  ["add_member", "Add a member to the group", "Puts a member of its own into the group, whom nobody has invited."],
   ["hide", "Hide a message", "Takes a message and keeps it."],
   ["restore", "Restore an old phone", "Ana's phone gets an old copy of its store back, as from a backup."],
   ["swap_keys", "Swap the keys of a first contact", "Citra writes to the shop for the first time, and is given the back end's keys."],
