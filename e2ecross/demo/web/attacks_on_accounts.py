@@ -12,7 +12,6 @@ from e2ecross.demo.ghost import GhostDevice
 from e2ecross.demo.people import ANA, BUDI, TOKO, DemoFailed
 from e2ecross.demo.web.cast import CITRA, NAMES, PHONES
 from e2ecross.demo.web.hands import Hands
-from e2ecross.demo.web.journal import Event
 from e2ecross.demo.web.outcome import (
     COMPARING,
     NOT_NOTICED,
@@ -210,19 +209,9 @@ def _last_group(hands: Hands) -> tuple[str, Written, str]:
         members = play.phone(group.phone).ask("show_group", chat=group.chat)["members"]
         for reader in _READERS:
             if reader != group.phone and PHONES[reader].user in members:
-                _expect(hands, reader, group)
+                hands.wait_for_group(reader, group.chat)
                 return "", group, reader
     group = play.create_group("ana", _GROUP_TITLE, [BUDI.user, TOKO.user])
     for reader in ("budi", "toko"):
-        _expect(hands, reader, group)
+        hands.wait_for_group(reader, group.chat)
     return "There was no group yet, so Ana made one first. ", group, "budi"
-
-
-def _expect(hands: Hands, reader: str, group: Written) -> None:
-    """Wait until a phone knows of a group: it may have been made just now."""
-    if hands.wait(0, partial(_has, reader, group.chat)) is None:
-        raise DemoFailed("the group that was to be attacked was not made")
-
-
-def _has(phone: str, chat: str, event: Event) -> bool:
-    return event["type"] == "chat" and (event["phone"], event["chat"]) == (phone, chat)
