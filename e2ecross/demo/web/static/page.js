@@ -707,6 +707,17 @@ function prepareDialogs() {
 }
 
 let acting = null; // the phone that the open dialog is about
+let isAsking = false; // for what the open dialog is about: a second press asks for nothing more
+
+async function actOnce(action, fields) {
+  if (isAsking) return null;
+  isAsking = true;
+  try {
+    return await act(action, fields);
+  } finally {
+    isAsking = false;
+  }
+}
 
 function openGroups(phone) {
   acting = phone;
@@ -735,7 +746,8 @@ async function makeGroup() {
     return;
   }
   const phone = acting;
-  const answer = await act("group", { phone: phone.id, title, members });
+  const answer = await actOnce("group", { phone: phone.id, title, members });
+  if (!answer) return;
   if (!answer.ok) {
     complain(dialog, answer.error);
     return;
@@ -759,7 +771,8 @@ function openPictures(phone) {
 async function sendPicture(data) {
   const dialog = find("picture-dialog");
   const phone = acting;
-  const answer = await act("picture", { phone: phone.id, chat: phone.open.id, ...data });
+  const answer = await actOnce("picture", { phone: phone.id, chat: phone.open.id, ...data });
+  if (!answer) return;
   if (!answer.ok) {
     complain(dialog, answer.error);
     return;
@@ -770,9 +783,10 @@ async function sendPicture(data) {
 
 async function sendOwnPicture(changed) {
   const [file] = changed.target.files;
+  changed.target.value = ""; // the same one may be chosen once more
   if (!file) return;
-  if (file.size > MOST_PICTURE_BYTES) {
-    complain(find("picture-dialog"), "That picture has more than 1 MiB.");
+  if (file.size === 0 || file.size > MOST_PICTURE_BYTES) {
+    complain(find("picture-dialog"), file.size ? "That picture has more than 1 MiB." : "That file is empty.");
     return;
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
@@ -842,7 +856,8 @@ function setOutcome(text, matches) {
 
 async function compare() {
   const dialog = find("number-dialog");
-  const answer = await act("compare", compared);
+  const answer = await actOnce("compare", compared);
+  if (!answer) return;
   complain(dialog, answer.ok ? "" : answer.error);
   if (answer.ok) setOutcome(answer.sentence, answer.matches);
 }
