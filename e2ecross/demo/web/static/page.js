@@ -557,7 +557,7 @@ function onBlob(event) {
   const known = blobs.get(event.number);
   if (known) {
     known.dataset.step = event.step;
-    known.querySelector(".step").textContent = stepOf(event.step);
+    known.querySelector(".step").textContent = stepOf(event);
     return;
   }
   const node = makeBlob(event);
@@ -568,10 +568,12 @@ function onBlob(event) {
   find("sum-bytes").textContent = number(sumBytes);
 }
 
-const stepOf = (step) => (step === "fetched" ? "fetched" : "waiting");
+// A message waits for who it is for; files, keys and lists are there for whoever asks.
+const stepOf = ({ step, to }) => (step === "fetched" ? "fetched" : to.length ? "waiting" : "kept");
 
 function makeBlob(event) {
-  const to = event.to.length ? event.to.join(", ") : "whoever knows its number";
+  const named = ["file", "message of linking"].includes(event.what); // by a number that only those know who are to
+  const to = event.to.length ? event.to.join(", ") : named ? "whoever knows its number" : "whoever asks";
   const rest = event.bytes > event.hex.length / 2 ? " …" : "";
   return make(
     "li",
@@ -582,7 +584,7 @@ function makeBlob(event) {
       { className: "kind" },
       make("span", { text: event.what }),
       make("span", { text: `${number(event.bytes)} bytes` }),
-      make("span", { className: "step", text: stepOf(event.step) }),
+      make("span", { className: "step", text: stepOf(event) }),
     ),
     make("code", { className: "hex", text: hexOf(event.hex) + rest }),
   );
