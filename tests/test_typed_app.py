@@ -29,6 +29,7 @@ from e2ecross import (
     Options,
     Reaction,
     Receipt,
+    SentContent,
     Text,
     UnsupportedContent,
 )
@@ -65,6 +66,13 @@ def show_content(content: Content | None) -> str:
             return "not for this version of the app"
         case _:
             assert_never(content)
+
+
+def resend(client: Client, content: SentContent) -> None:
+    """What was received is not always what may be sent: a receipt is no `SentContent`."""
+    client.send(BUDI, content)
+    client.send(BUDI, Receipt(Receipt.READ, (bytes(16),)))  # type: ignore[arg-type]
+    client.send(BUDI, UnsupportedContent(9, b"?"))  # type: ignore[arg-type]
 
 
 def show_mail(client: Client) -> list[str]:

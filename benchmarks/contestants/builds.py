@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from e2ecross import Address, Client, Device, Envelope, Sent
 from e2ecross.relay import Relay, RelayLimits, directory, mailbox
 from e2ecross.wire.content import Content
+
+if TYPE_CHECKING:
+    from e2ecross import SentContent  # which the build of before does not have
 
 __all__ = [
     "IS_BEFORE",
@@ -119,7 +122,7 @@ def register_at_once(
     _write(path, register)
 
 
-def send_to_all(client: Client, recipients: Sequence[Address], content: Content) -> None:
+def send_to_all(client: Client, recipients: Sequence[Address], content: "SentContent") -> None:
     """Send content to everybody: in one call, where there is such a call."""
     if IS_BEFORE:
         for recipient in recipients:

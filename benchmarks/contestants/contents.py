@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from benchmarks.contestants.clients import read, two_clients
 from benchmarks.contestants.devices import ANA, BUDI, NewStore
 from benchmarks.job import Job, Maker, Step
-from e2ecross import Content, MessageRef, Text
+from e2ecross import MessageRef, SentContent, Text
 
 __all__ = ["content_makers"]
 
@@ -25,7 +25,7 @@ def content_makers(new_store: NewStore) -> dict[str, Maker]:
     return {"client_text": plain, "client_reply": reply}
 
 
-def _deliver(new_store: NewStore, content: Content, cleanup: ExitStack) -> Step:
+def _deliver(new_store: NewStore, content: SentContent, cleanup: ExitStack) -> Step:
     ana, budi = two_clients(new_store, cleanup)
 
     def step() -> None:

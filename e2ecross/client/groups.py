@@ -26,7 +26,7 @@ from e2ecross.device.group_changes import (
 )
 from e2ecross.device.group_reading import GroupFacts, GroupMember, GroupStatus, read_group
 from e2ecross.device.recipient import recipient_address
-from e2ecross.wire.content import Content, Expiry
+from e2ecross.wire.content import Expiry, SentContent
 from e2ecross.wire.group import GroupId, Role
 
 __all__ = ["Group"]
@@ -91,7 +91,7 @@ class Group:
 
     def send(
         self,
-        content: Content,
+        content: SentContent,
         *,
         message_id: bytes | None = None,
         expiry: Expiry | None = None,

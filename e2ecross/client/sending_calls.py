@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from e2ecross.address import Recipient
 from e2ecross.arguments import require_callable, require_list, require_type
@@ -21,7 +21,7 @@ from e2ecross.device.recipient import recipient_address
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import E2ECrossError, InvalidArgument
 from e2ecross.state.message import Message
-from e2ecross.wire.content import Content, Expiry, Media, Text
+from e2ecross.wire.content import Expiry, Media, SentContent, Text
 
 __all__ = ["SendingCalls"]
 
@@ -38,7 +38,7 @@ class SendingCalls(Connected):
     def send(
         self,
         recipient: Recipient,
-        content: Content,
+        content: SentContent,
         *,
         message_id: bytes | None = None,
         expiry: Expiry | None = None,
@@ -98,7 +98,7 @@ class SendingCalls(Connected):
     def send_many(
         self,
         recipients: Iterable[Recipient],
-        content: Content,
+        content: SentContent,
         *,
         message_id: bytes | None = None,
         progress: Progress | None = None,
@@ -147,7 +147,7 @@ class SendingCalls(Connected):
     def plan(
         self,
         recipient: Recipient,
-        content: Content,
+        content: SentContent,
         *,
         expiry: Expiry | None = None,
         view_once: bool = False,
@@ -200,9 +200,9 @@ class SendingCalls(Connected):
             InvalidArgument: the message is not forwardable: it is to be gone, or an act.
         """
         require_type("message", message, Message)
-        content = message.content
-        if content is None or not message.forwardable:
+        if not message.forwardable:
             raise InvalidArgument("message must be forwardable: it is to be gone, or is an act")
+        content = cast(SentContent, message.content)
         if isinstance(content, Text | Media):
             content = replace(content, mentions=(), reply_to=None)
         return self.send(

@@ -24,7 +24,7 @@ from e2ecross.errors import (
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message import FailedMessage, Message
 from e2ecross.state.notice import Notice
-from e2ecross.wire.content import Content, Expiry, Media, Options, Text, UnsupportedContent
+from e2ecross.wire.content import Expiry, Media, Options, SentContent, Text, UnsupportedContent
 from e2ecross.wire.group import GroupId
 
 __all__ = ["follow", "introduce"]
@@ -85,7 +85,7 @@ def _try_disappearing(app: App, direction: Direction) -> Direction:
     return _try(app, direction, Text(direction["text"]), Expiry(int(direction["seconds"])))
 
 
-def _try(app: App, direction: Direction, content: Content, expiry: Expiry | None) -> Direction:
+def _try(app: App, direction: Direction, content: SentContent, expiry: Expiry | None) -> Direction:
     """Send what must not leave: not like this, or not at all."""
     try:
         sent = app.client.send(direction["to"], content, expiry=expiry)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from e2ecross import Client, Content, Expiry, Media, Notice, Plan, Policy, Sent, Text
+from e2ecross import Client, Expiry, Media, Notice, Plan, Policy, Sent, SentContent, Text
 from e2ecross.errors import ContentRefused, LossyContent, RemoteError
 from e2ecross.stores import Table
 from e2ecross.wire.capabilities import encode_capabilities
@@ -39,7 +39,7 @@ FULL, PLAIN = Policy(capabilities=ALL), Policy(capabilities=frozenset())
 class Case(NamedTuple):
     """What is sent, and what protects somebody of it."""
 
-    content: Content
+    content: SentContent
     expiry: Expiry | None = None
     view_once: bool = False
 

@@ -70,6 +70,7 @@ def _talk(page: "Page") -> None:
     page.toko.send("Ana", "Hello Ana! Roasted this morning. Keep you some?")
     page.click(f"{page.toko.node} [data-do=picture]")
     page.click("#picture-demo")
+    wait(lambda: not page.shown("#picture-dialog"), "the photo")
     page.ana.send("Toko Kopi", "Yes please! Half a kilo.")
     page.budi.open_chat("Ana")
     page.ana.send("Budi", "Budi! Are you still coming on Saturday?")
@@ -79,6 +80,7 @@ def _talk(page: "Page") -> None:
     page.ana.react("Of course! The grinder is packed.", "heart")
     page.click(f"{page.ana.node} .new-group")
     page.press("Saturday", "\n")
+    wait(lambda: page.ana.title() == "Saturday", "the group")
     page.budi.open_chat("Saturday")
     page.budi.send("Saturday", "9:40, platform 2")
     for phone, title in ((page.ana, "Budi"), (page.budi, "Ana"), (page.toko, "Ana")):

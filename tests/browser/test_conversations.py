@@ -138,6 +138,9 @@ def test_a_picture_of_ones_own_arrives(page: Page, tmp_path: Path) -> None:
     page.click(f"{page.budi.node} [data-do=picture]")
     page.find("#picture-file").send_keys(str(tmp_path / "huge.png"))
     wait(lambda: "1 MiB" in page.text("#picture-dialog .trouble"))
+    (tmp_path / "empty.png").touch()
+    page.find("#picture-file").send_keys(str(tmp_path / "empty.png"))
+    wait(lambda: "empty" in page.text("#picture-dialog .trouble"))
     page.find("#picture-file").send_keys(str(tmp_path / "mine.png"))
     wait_for_pictures(page.ana, before + 1)
     assert not page.shown("#picture-dialog")
@@ -165,6 +168,26 @@ def test_a_group_of_three_apps(page: Page) -> None:
     assert authors == ["Budi", "Toko Kopi"]
     assert any("group message" in blob for blob in page.blobs_after(before))
     assert "Saturday" not in page.text("#wire")
+
+
+def test_pressed_twice_it_is_done_once(page: Page) -> None:
+    page.budi.open_chat("Toko Kopi")
+    before, groups = len(pictures(page.budi)), len(page.budi.chats())
+    page.click(f"{page.budi.node} [data-do=picture]")
+    page.run("for (let n = 0; n < 3; n++) document.getElementById('picture-demo').click()")
+    wait_for_pictures(page.budi, before + 1)
+    page.click(f"{page.budi.node} .new-group")
+    page.press("Once")
+    page.run(
+        "for (let n = 0; n < 3; n++) document.querySelector('#group-dialog form').requestSubmit()"
+    )
+    wait(lambda: page.budi.title() == "Once")
+    page.budi.send("Once", "Who hears me?")  # after whatever else was asked for
+    page.toko.open_chat("Once")
+    page.toko.wait_for("Who hears me?")
+    assert len(page.budi.chats()) == groups + 1
+    page.budi.open_chat("Toko Kopi")
+    assert len(pictures(page.budi)) == before + 1
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(page: Page) -> None:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -126,7 +126,8 @@ def test_content_of_a_newer_sender_is_a_message(
     monkeypatch.setattr(
         sending_calls, "draft_of", lambda content, *_, **__: Draft(content, content)
     )
-    ana.send(BUDI, UnsupportedContent(12, b"a later format"))
+    later: Any = UnsupportedContent(12, b"a later format")
+    ana.send(BUDI, later)
     (item,) = budi.receive()
     assert isinstance(item, Message)
     assert item.content == UnsupportedContent(12, b"a later format")

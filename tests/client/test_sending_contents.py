@@ -25,6 +25,7 @@ from e2ecross import (
     Policy,
     Reaction,
     Sent,
+    SentContent,
     Text,
 )
 from e2ecross.conversation.negotiation import Outcome
@@ -368,7 +369,7 @@ def test_a_device_that_comes_after_the_commit_gets_what_it_shows(
     clock: FakeClock,
     ana: list[Client],
     known: list[Client],
-    content: Content,
+    content: SentContent,
     shown: Content | None,
 ) -> None:
     tablet = new_client(device_of(BUDI, 3), backend, clock=clock, policy=PLAIN)
@@ -425,7 +426,7 @@ def test_what_could_not_be_read_comes_again_in_its_form(
     clock: FakeClock,
     ana: list[Client],
     ids: frozenset[int],
-    content: Content,
+    content: SentContent,
     shown: Content,
 ) -> None:
     (budi,) = budis(backend, clock, ids)
@@ -575,7 +576,7 @@ _SETS = st.sampled_from([frozenset[int](), frozenset({10}), ALL, ALL - {32}, ALL
 @settings(max_examples=25, deadline=None)
 @given(contents(), st.lists(_SETS, min_size=1, max_size=3), st.booleans(), st.booleans())
 def test_whatever_is_sent_is_read_at_every_end(
-    content: Content, announced: list[frozenset[int]], expires: bool, view_once: bool
+    content: SentContent, announced: list[frozenset[int]], expires: bool, view_once: bool
 ) -> None:
     backend, clock = BackendSimulator(), FakeClock()
     ana = make_account(ANA, (1, 2), backend, clock=clock, policy=PLAIN)

@@ -14,7 +14,6 @@ import pytest
 from e2ecross import (
     Answer,
     Client,
-    Content,
     Delete,
     Edit,
     Expiry,
@@ -23,6 +22,7 @@ from e2ecross import (
     Options,
     Policy,
     Reaction,
+    SentContent,
     Text,
     UnsupportedContent,
 )
@@ -33,7 +33,7 @@ from tests.support.formats import ATTACHMENT, REF
 
 EVERYTHING = frozenset({10, *range(13, 21), 32, 33})
 KNOWN_TO_ALL = (1, 2)
-FRAMED: tuple[Content, ...] = (
+FRAMED: tuple[SentContent, ...] = (
     Text("answered", reply_to=REF),
     Media(ATTACHMENT, caption="a photo"),
     Options("When?", ("Mon", "Tue")),
@@ -81,7 +81,7 @@ def clients(backend: BackendSimulator, announced: frozenset[int]) -> tuple[Clien
 @pytest.mark.parametrize("content", FRAMED, ids=lambda each: type(each).__name__)
 @pytest.mark.parametrize("announced", [frozenset(), frozenset({10})], ids=["none", "frames"])
 def test_what_the_older_one_does_not_know_is_a_text_there(
-    backend: BackendSimulator, content: Content, announced: frozenset[int]
+    backend: BackendSimulator, content: SentContent, announced: frozenset[int]
 ) -> None:
     newer, old = clients(backend, announced)
     sent = newer.send(BUDI, content, allow_lossy=True)

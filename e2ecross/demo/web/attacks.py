@@ -40,7 +40,7 @@ _ATTACKS: Final[Mapping[str, _Attack]] = {
     "replay": _Attack(replay, "It delivers the last message once more."),
     "readdress": _Attack(readdress, "It puts a message for one into the mailbox of another."),
     "add_device": _Attack(add_device, "It gives Ana a third device."),
-    "add_member": _Attack(add_member, "It puts a fourth member into the group."),
+    "add_member": _Attack(add_member, "It puts a member of its own into the group."),
     "hide": _Attack(hide, "It drops a message."),
     "restore": _Attack(restore, "Ana's phone is set back to an old copy of its store."),
     _ONCE: _Attack(swap_keys, "It swaps the keys of a first contact, both ways."),

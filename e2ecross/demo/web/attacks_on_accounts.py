@@ -12,7 +12,6 @@ from e2ecross.demo.ghost import GhostDevice
 from e2ecross.demo.people import ANA, BUDI, TOKO, DemoFailed
 from e2ecross.demo.web.cast import CITRA, NAMES, PHONES
 from e2ecross.demo.web.hands import Hands
-from e2ecross.demo.web.journal import Event
 from e2ecross.demo.web.outcome import (
     COMPARING,
     NOT_NOTICED,
@@ -34,6 +33,8 @@ __all__ = ["add_device", "add_member", "restore", "swap_keys"]
 
 _GHOST_NUMBER: Final = 3
 _GROUP_TITLE: Final = "Saturday at the blue door"
+_READERS: Final = ("budi", "ana", "toko")
+"""Whose phone is told of a change of a group, the first of them that has it from somebody else."""
 
 
 def add_device(hands: Hands) -> Outcome:
@@ -79,9 +80,8 @@ def add_device(hands: Hands) -> Outcome:
 def add_member(hands: Hands) -> Outcome:
     """Put a member of its own into the newest group."""
     play = hands.play
-    did, group = _last_group(hands)
+    did, group, reader = _last_group(hands)
     owner = PHONES[group.phone]
-    reader = next(name for name in ("budi", "ana", "toko") if PHONES[name] is not owner)
     ghost = hands.ghost()
     address = str(ghost.address)
     known = play.phone(group.phone).ask("give_away", chat=group.chat)
@@ -101,7 +101,7 @@ def add_member(hands: Hands) -> Outcome:
     members = play.phone(reader).ask("show_group", chat=group.chat)["members"]
     _, devices = play.send(reader, group.chat, "Is anybody else coming with us?")
     did += (
-        f"It put a fourth member into the group, {ghost.address.user_id}, in the name of "
+        f"It put a member of its own into the group, {ghost.address.user_id}, in the name of "
         f"{owner.name}; suppose that somebody has told it what only members know."
     )
     if address in devices or str(ghost.address.user_id) in members:
@@ -202,17 +202,16 @@ def swap_keys(hands: Hands) -> Outcome:
     return Outcome(did, came, COMPARING)
 
 
-def _last_group(hands: Hands) -> tuple[str, Written]:
-    """What had to be done for it, and the newest group with who has made it."""
+def _last_group(hands: Hands) -> tuple[str, Written, str]:
+    """What had to be done for it, the newest group with who has made it, and another member."""
     play = hands.play
-    if play.groups:
-        return "", play.groups[-1]
+    for group in reversed(play.groups):
+        members = play.phone(group.phone).ask("show_group", chat=group.chat)["members"]
+        for reader in _READERS:
+            if reader != group.phone and PHONES[reader].user in members:
+                hands.wait_for_group(reader, group.chat)
+                return "", group, reader
     group = play.create_group("ana", _GROUP_TITLE, [BUDI.user, TOKO.user])
-    for name in ("budi", "toko"):
-        if hands.wait(0, partial(_has, name, group.chat)) is None:
-            raise DemoFailed("the group that was to be attacked was not made")
-    return "There was no group yet, so Ana made one first. ", group
-
-
-def _has(phone: str, chat: str, event: Event) -> bool:
-    return event["type"] == "chat" and (event["phone"], event["chat"]) == (phone, chat)
+    for reader in ("budi", "toko"):
+        hands.wait_for_group(reader, group.chat)
+    return "There was no group yet, so Ana made one first. ", group, "budi"

@@ -19,6 +19,7 @@ from e2ecross.demo.people import DemoFailed, Person
 from e2ecross.demo.web.cast import PHONES
 from e2ecross.demo.web.journal import Event
 from e2ecross.demo.web.outcome import about
+from e2ecross.demo.web.phones import PhoneRefused
 from e2ecross.demo.web.play import Play, Written
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.signal_message import (
@@ -118,6 +119,20 @@ class Hands:
     def wait(self, after: int, wanted: Callable[[Event], bool]) -> Event | None:
         """Wait for an event after the one of that number; None: it does not come."""
         return self.play.journal.wait_for(wanted, after, _SECONDS)
+
+    def wait_for_group(self, reader: str, chat: str) -> None:
+        """Wait until a phone knows of a group, which may have been made just now.
+
+        Raises:
+            DemoFailed: it does not get to know of it.
+        """
+        ends = time.monotonic() + _SECONDS
+        while time.monotonic() < ends:
+            with contextlib.suppress(PhoneRefused):
+                self.play.phone(reader).ask("show_group", chat=chat)
+                return
+            time.sleep(_LOOK_SECONDS)
+        raise DemoFailed(f"the phone of {PHONES[reader].name} does not know of the group")
 
     def what_became(self, reader: str, message_id: str, after: int) -> Event | None:
         """Wait until a phone has shown a message, or said why it does not; or has taken it quietly.

@@ -27,7 +27,7 @@ from e2ecross.device.device import context_of
 from e2ecross.errors import E2ECrossError, NoSession
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.groups import load_graph
-from e2ecross.wire.content import Content, Media, Text
+from e2ecross.wire.content import Media, SentContent, Text
 from e2ecross.wire.group import GroupId, is_group_text
 
 __all__ = ["main"]
@@ -94,7 +94,7 @@ def _send_picture(phone: Handset, direction: Direction) -> Answer:
     return _post(phone, direction["chat"], Media(upload.attachment), path)
 
 
-def _post(phone: Handset, chat: str, content: Content, picture: Path | None = None) -> Answer:
+def _post(phone: Handset, chat: str, content: SentContent, picture: Path | None = None) -> Answer:
     if is_group_text(chat):
         sent = _group(phone, chat).send(content)
     else:

@@ -4,11 +4,14 @@
 Rules:
 - The back end and the page are two services in one loop, on two ports of this machine alone.
 - SIGINT, SIGTERM and SIGHUP end everything, with exit code 130: no process, file or port is left.
+- The token of the page is in no argument of a process: other users of the machine see those. The
+  browser is given a file of ours, which leads to the page.
 """
 
 import asyncio
 import contextlib
 import importlib
+import os
 import secrets
 import signal
 import socket
@@ -28,6 +31,14 @@ __all__ = ["run_web_demo"]
 
 _INTERRUPTED: Final = 130
 _TOKEN_BYTES: Final = 24  # 32 characters
+_WAY: Final = """\
+<!doctype html>
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}">
+<title>e2ecross</title>
+<p><a href="{url}">The page of the demo</a></p>
+"""
 _NEEDED: Final = (
     *("segno", "e2ecross.service.serving", "e2ecross.service.served_connection"),
     "e2ecross.service.http_backend",
@@ -127,7 +138,8 @@ def _serve(port: int, ending: _Ending, *, browser: bool) -> None:
         )
         serving = stack.enter_context(Serving(folder, token, page, back_end))
         with asyncio.Runner() as runner:
-            runner.run(serving.run(lambda url: _announce(url, browser=browser), ending.wait()))
+            way = folder / "open.html" if browser else None
+            runner.run(serving.run(lambda url: _announce(url, way), ending.wait()))
 
 
 def _bind(port: int) -> socket.socket:
@@ -139,7 +151,11 @@ def _bind(port: int) -> socket.socket:
         raise DemoFailed(f"port {port} cannot be used: {error.strerror or error}") from error
 
 
-def _announce(url: str, *, browser: bool) -> None:
+def _announce(url: str, way: Path | None) -> None:
+    """Say where the page is, and open it by a file that is put there; None: not in a browser."""
     print(f"open {url}", flush=True)
-    if browser:  # in a thread: one that runs in a terminal takes as long as it is open
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    if way is not None:
+        os.close(os.open(way, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        way.write_text(_WAY.format(url=url), "utf-8")
+        # In a thread: one that runs in a terminal takes as long as it is open.
+        threading.Thread(target=webbrowser.open, args=(way.as_uri(),), daemon=True).start()

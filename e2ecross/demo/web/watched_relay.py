@@ -21,6 +21,8 @@ from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay
 from e2ecross.relay.depositing import DepositCall
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 
@@ -30,6 +32,9 @@ Say = Callable[[Mapping[str, Any]], None]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_KEYS: Final = "public keys"
+_LIST: Final = "device list"
+_LINK: Final = "message of linking"
 _SHOWN_BYTES: Final = 64
 _REMEMBERED: Final = 4_000
 _KEPT_ENVELOPES: Final = 256
@@ -223,6 +228,23 @@ class WatchedRelay(Relay):
 
     # --- Keys -----------------------------------------------------------------------------------
 
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
+        """See `Relay`."""
+        with self._watching:
+            super().publish(token, published, epoch=epoch, replace=replace)
+            self._note_kept(_KEYS, str(published.address), published.encode())
+
+    def publish_devices(
+        self, token: bytes, signed_list: bytes, tokens: Mapping[int, bytes], *, epoch: int = 0
+    ) -> None:
+        """See `Relay`."""
+        with self._watching:
+            super().publish_devices(token, signed_list, tokens, epoch=epoch)
+            user = SignedDeviceList.decode(signed_list).list.user
+            self._note_kept(_LIST, str(user), signed_list)
+
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
@@ -234,11 +256,53 @@ class WatchedRelay(Relay):
                 if other is not None:
                     found[place] = other
         with self._watching:
-            for answer in found:
+            for keys, answer in zip(wanted, found, strict=True):
                 if isinstance(answer, UserKeys):
-                    asked = (str(requester.user_id), _digest(answer.device_list))
-                    self._lists[asked] = True
+                    self._note_handed_out(requester, str(keys.user), answer)
         return found
+
+    def _note_handed_out(self, requester: Address, user: str, keys: UserKeys) -> None:
+        asked = (str(requester.user_id), _digest(keys.device_list))
+        if keys.device_list and asked not in self._lists:
+            passed = self._passed.get(asked[1]) or self._new(_LIST, user, keys.device_list)
+            self._tell(passed, [requester], len(keys.device_list), "fetched")
+        self._lists[asked] = True
+        for bundle in keys.bundles:  # each with a one-time prekey of its own
+            encoded = bundle.encode()
+            passed = self._new(_KEYS, str(bundle.address), encoded)
+            self._tell(passed, [requester], len(encoded), "fetched")
+
+    def _note_kept(self, what: str, sender: str, encoded: bytes) -> None:
+        if _digest(encoded) not in self._passed:
+            passed = self._passed[_digest(encoded)] = self._new(what, sender, encoded)
+            self._tell(passed, (), len(encoded), "deposited")
+
+    # --- Linking --------------------------------------------------------------------------------
+
+    def put_link(
+        self,
+        link_id: bytes,
+        slot: int,
+        data: bytes,
+        *,
+        address: Address | None = None,
+        token: bytes = b"",
+    ) -> None:
+        """See `Relay`."""
+        with self._watching:
+            super().put_link(link_id, slot, data, address=address, token=token)
+            self._note_kept(_LINK, "" if address is None else str(address), data)
+
+    def get_link(self, link_id: bytes, slot: int) -> bytes | None:
+        """See `Relay`; it is asked again and again, and shown once."""
+        data = super().get_link(link_id, slot)
+        with self._watching:
+            key = b"" if data is None else _digest(data)
+            if data is not None and (passed := self._passed.get(key)) is not None:
+                if key not in self._fetched:
+                    self._tell(passed, (), len(data), "fetched")
+                self._fetched[key] = True
+        return data
 
     # --- What its operator does -----------------------------------------------------------------
 

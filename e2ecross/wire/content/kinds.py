@@ -55,6 +55,7 @@ __all__ = [
     "ControlAlone",
     "Framed",
     "FramedContent",
+    "SentContent",
     "UnsupportedContent",
     "decode_alone",
     "decode_inner",
@@ -184,9 +185,11 @@ FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
 Consent = ConsentGrant | ConsentRevoke
 """What the accounts of customers and of a business tell each other of what may be sent."""
 
-Content = FramedContent | Bytes | Receipt | Consent | UnsupportedContent
-"""What an app sends and receives by a `Client`, which frames what it sends, and hands over what was
-in the frame."""
+SentContent = FramedContent | Bytes | Consent
+"""What an app sends by a `Client`, which frames what it sends; receipts it sends by itself."""
+
+Content = SentContent | Receipt | UnsupportedContent
+"""What an app receives by a `Client`, which hands over what was in the frame."""
 
 AnyContent = Content | Framed
 """The same as it goes from device to device, with its frame where it has one: the classes of kinds

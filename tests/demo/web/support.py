@@ -32,19 +32,22 @@ class Answered(NamedTuple):
 
 
 class RunningPage:
-    """`python -m e2ecross demo --web --no-browser`; a context manager that ends it.
+    """`python -m e2ecross demo --web`; a context manager that ends it.
 
     Args:
         folder: where it puts its own.
+        browser: the command that it is opened with (`BROWSER`); None: `--no-browser`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, browser: str | None = None) -> None:
         self.folder = folder
+        command = [sys.executable, "-m", "e2ecross", "demo", "--web"]
+        env = {**os.environ, "PYTHONPATH": str(_ROOT), "TMPDIR": str(folder)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "e2ecross", "demo", "--web", "--no-browser"],
+            command + ["--no-browser"] * (browser is None),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(_ROOT), "TMPDIR": str(folder)},
+            env=env if browser is None else {**env, "BROWSER": browser},
             encoding="utf-8",
         )
         assert self.process.stdout is not None

@@ -114,6 +114,16 @@ def test_nobody_sends_to_a_member_that_no_member_has_added(
     assert not any("messenger:somebody" in chat["members"] for chat in chats)
 
 
+@pytest.mark.parametrize(
+    ("owner", "member"), [("toko", "whatsapp:ana"), ("ana", "messenger:toko-kopi")]
+)
+def test_nor_where_budi_is_in_no_group(page: RunningPage, owner: str, member: str) -> None:
+    page.done(action="group", phone=owner, title="Just we two", members=[member])
+    ended = page.attack("add_member")  # at once: the other phone may not have got the group yet
+    assert (ended["verdict"], "made one first" in ended["did"]) == ("refused", False)
+    assert "Budi" not in ended["came"]
+
+
 def test_a_hidden_message_is_noticed_by_nobody(page: RunningPage) -> None:
     said = _write_to_budi(page)
     after = len(page.events)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,30 @@ def test_a_signal_ends_everything_in_the_midst_of_an_attack(tmp_path: Path) -> N
         page.done(action="attack", name="swap_keys")
         page.wait(type="phone", phone="citra")
         _expect_nothing_left(page, signal.SIGINT)
+
+
+def test_the_browser_is_led_to_the_page_and_its_arguments_give_nothing_away(
+    tmp_path: Path,
+) -> None:
+    """Others on this machine see the arguments of all processes, and not files of ours."""
+    seen, folder = tmp_path / "seen", tmp_path / "temporary"
+    folder.mkdir()
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {seen}.part\nmv {seen}.part {seen}\n')
+    browser.chmod(0o700)
+    with RunningPage(folder, browser=f"{browser} %s") as page:
+        ends = time.monotonic() + 60
+        while not seen.exists():
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        (argument,) = seen.read_text("utf-8").splitlines()
+        assert page.token not in argument
+        way = Path(urllib.parse.urlparse(argument).path)
+        assert argument == way.as_uri()
+        assert way.is_relative_to(folder)
+        assert (way.stat().st_mode & 0o777, way.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert f'content="0; url={page.url}"' in way.read_text("utf-8")
+        _expect_nothing_left(page, signal.SIGTERM)
 
 
 # --- How it is called ---------------------------------------------------------------------------

@@ -133,6 +133,44 @@ def test_keys_may_come_from_somewhere_else(relay: WatchedRelay) -> None:
     assert not relay.has_handed_out(str(TOKO.user_id), other.device_list)
 
 
+def test_keys_and_lists_are_seen_when_they_are_published_and_handed_out(
+    relay: WatchedRelay, said: Said
+) -> None:
+    signed = device_list(BUDI).encode()
+    for _ in range(2):
+        relay.publish(token(BUDI), published(BUDI))
+    relay.publish_devices(token(BUDI), signed, {})
+    about = [("public keys", str(BUDI)), ("device list", str(BUDI.user_id))]
+    assert [(blob["what"], blob["from"]) for blob in said] == about
+    assert [blob["bytes"] for blob in said] == [len(published(BUDI).encode()), len(signed)]
+    assert _steps(said) == [(1, "deposited", []), (2, "deposited", [])]
+    wanted = KeysWanted(BUDI.user_id, (BUDI.device,))
+    ((first,), _) = (relay.fetch_keys(ANA, token(ANA), [wanted]) for _ in range(2))
+    assert isinstance(first, UserKeys)
+    handed_out = [(2, "fetched"), (3, "fetched"), (4, "fetched")]  # the list is shown once
+    assert _steps(said)[2:] == [(*step, [str(ANA)]) for step in handed_out]
+    assert (said[3]["what"], said[3]["from"]) == about[0]
+    assert said[3]["hex"] == first.bundles[0].encode()[:64].hex()
+    relay.key_source = lambda requester, keys: UserKeys(b"another list", ())
+    relay.fetch_keys(ANA, token(ANA), [wanted])
+    assert said[-1]["hex"] == b"another list".hex()
+    assert _steps(said)[-1] == (5, "fetched", [str(ANA)])
+    assert not any(token(BUDI).hex() in str(blob) for blob in said)
+
+
+def test_messages_of_linking_are_seen_once_either_way(relay: WatchedRelay, said: Said) -> None:
+    link_id = bytes(range(16))
+    assert relay.get_link(link_id, 1) is None
+    relay.put_link(link_id, 0, b"offer", address=ANA, token=token(ANA))
+    for _ in range(2):
+        relay.put_link(link_id, 1, b"answer")
+        assert relay.get_link(link_id, 1) == b"answer"
+    assert [blob["from"] for blob in said] == [str(ANA), "", ""]
+    assert {blob["what"] for blob in said} == {"message of linking"}
+    assert _steps(said) == [(1, "deposited", []), (2, "deposited", []), (2, "fetched", [])]
+    assert link_id.hex() not in str(said)  # who knows it may answer
+
+
 def test_others_on_this_machine_get_no_account(relay: WatchedRelay) -> None:
     for address in (_NOBODY, Address("whatsapp", "ana", 9)):
         with pytest.raises(BackendRefused):

@@ -20,7 +20,7 @@ const ATTACKS = [
   ["replay", "Deliver twice", "Hands over the last message once more."],
   ["readdress", "Put it into another mailbox", "Gives a message to somebody else, with the address rewritten to fit."],
   ["add_device", "Add a device to Ana", "Gives Ana's account a third device, with keys of the back end's own."],
-  ["add_member", "Add a member to the group", "Puts a fourth member into the group that nobody has invited."],
+  ["add_member", "Add a member to the group", "Puts a member of its own into the group, whom nobody has invited."],
   ["hide", "Hide a message", "Takes a message and keeps it."],
   ["restore", "Restore an old phone", "Ana's phone gets an old copy of its store back, as from a backup."],
   ["swap_keys", "Swap the keys of a first contact", "Citra writes to the shop for the first time, and is given the back end's keys."],
@@ -557,7 +557,7 @@ function onBlob(event) {
   const known = blobs.get(event.number);
   if (known) {
     known.dataset.step = event.step;
-    known.querySelector(".step").textContent = stepOf(event.step);
+    known.querySelector(".step").textContent = stepOf(event);
     return;
   }
   const node = makeBlob(event);
@@ -568,10 +568,12 @@ function onBlob(event) {
   find("sum-bytes").textContent = number(sumBytes);
 }
 
-const stepOf = (step) => (step === "fetched" ? "fetched" : "waiting");
+// A message waits for who it is for; files, keys and lists are there for whoever asks.
+const stepOf = ({ step, to }) => (step === "fetched" ? "fetched" : to.length ? "waiting" : "kept");
 
 function makeBlob(event) {
-  const to = event.to.length ? event.to.join(", ") : "whoever knows its number";
+  const named = ["file", "message of linking"].includes(event.what); // by a number that only those know who are to
+  const to = event.to.length ? event.to.join(", ") : named ? "whoever knows its number" : "whoever asks";
   const rest = event.bytes > event.hex.length / 2 ? " …" : "";
   return make(
     "li",
@@ -582,7 +584,7 @@ function makeBlob(event) {
       { className: "kind" },
       make("span", { text: event.what }),
       make("span", { text: `${number(event.bytes)} bytes` }),
-      make("span", { className: "step", text: stepOf(event.step) }),
+      make("span", { className: "step", text: stepOf(event) }),
     ),
     make("code", { className: "hex", text: hexOf(event.hex) + rest }),
   );
@@ -707,6 +709,17 @@ function prepareDialogs() {
 }
 
 let acting = null; // the phone that the open dialog is about
+let isAsking = false; // for what the open dialog is about: a second press asks for nothing more
+
+async function actOnce(action, fields) {
+  if (isAsking) return null;
+  isAsking = true;
+  try {
+    return await act(action, fields);
+  } finally {
+    isAsking = false;
+  }
+}
 
 function openGroups(phone) {
   acting = phone;
@@ -735,7 +748,8 @@ async function makeGroup() {
     return;
   }
   const phone = acting;
-  const answer = await act("group", { phone: phone.id, title, members });
+  const answer = await actOnce("group", { phone: phone.id, title, members });
+  if (!answer) return;
   if (!answer.ok) {
     complain(dialog, answer.error);
     return;
@@ -759,7 +773,8 @@ function openPictures(phone) {
 async function sendPicture(data) {
   const dialog = find("picture-dialog");
   const phone = acting;
-  const answer = await act("picture", { phone: phone.id, chat: phone.open.id, ...data });
+  const answer = await actOnce("picture", { phone: phone.id, chat: phone.open.id, ...data });
+  if (!answer) return;
   if (!answer.ok) {
     complain(dialog, answer.error);
     return;
@@ -770,9 +785,10 @@ async function sendPicture(data) {
 
 async function sendOwnPicture(changed) {
   const [file] = changed.target.files;
+  changed.target.value = ""; // the same one may be chosen once more
   if (!file) return;
-  if (file.size > MOST_PICTURE_BYTES) {
-    complain(find("picture-dialog"), "That picture has more than 1 MiB.");
+  if (file.size === 0 || file.size > MOST_PICTURE_BYTES) {
+    complain(find("picture-dialog"), file.size ? "That picture has more than 1 MiB." : "That file is empty.");
     return;
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
@@ -842,7 +858,8 @@ function setOutcome(text, matches) {
 
 async function compare() {
   const dialog = find("number-dialog");
-  const answer = await act("compare", compared);
+  const answer = await actOnce("compare", compared);
+  if (!answer) return;
   complain(dialog, answer.ok ? "" : answer.error);
   if (answer.ok) setOutcome(answer.sentence, answer.matches);
 }
