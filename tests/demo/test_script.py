@@ -615,7 +615,7 @@ def test_a_summary_of_what_went_wrong_does_not_say_all() -> None:
     found = re.findall("3 of [0-9]+", said)
     assert found == ["3 of 6", *["3 of 4"] * 5, "3 of 8", "3 of 4"]
     assert "3 of 8 messages have post-quantum keys" in said
-    assert "left out; what it needs:  pip install 'e2ecross[demo]'" in said
+    assert "Not shown: a network. What it needs:  pip install 'e2ecross[demo]'" in said
     assert "found 3 of the 7 texts" in said
 
 

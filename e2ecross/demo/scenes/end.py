@@ -140,6 +140,8 @@ class Summary:
         yield Heading("In short: three apps, one back end that could read nothing")
         title = f"{names} and the shop {shop.name} ({shop.app}) talked:"
         yield Ledger(title, self._results(), good=True)
+        if self.sent_over_network is None:
+            yield Paragraph("Not shown: a network. What it needs:  pip install 'e2ecross[demo]'")
         each_time = _all(self.attacks_refused, self.attacks_tried, "each time")
         yield Ledger(
             f"The back end attacked {self.attacks_tried} times, {each_time} in vain:",
@@ -175,7 +177,7 @@ class Summary:
                 f"{self.group_members} people on three apps, {self.group_letters} messages, each "
                 f"encrypted once; {in_group} read",
             ),
-            ("network", self._over_network()),
+            *self._over_network(),
             (
                 "keys",
                 f"{equal} safety numbers agree; {pairwise} messages have post-quantum keys",
@@ -187,12 +189,17 @@ class Summary:
             ),
         )
 
-    def _over_network(self) -> str:
+    def _over_network(self) -> list[tuple[str, str]]:
         sent = self.sent_over_network
         if sent is None:
-            return "left out; what it needs:  pip install 'e2ecross[demo]'"
+            return []
         how_many = "all" if sent == self.letters_sent else sent
-        return f"{how_many} of the messages went over HTTP, with the back end as a service"
+        return [
+            (
+                "network",
+                f"{how_many} of the messages went over HTTP, with the back end as a service",
+            )
+        ]
 
 
 def _all(done: int, wanted: int, all_of_them: str) -> str:
