@@ -15,7 +15,7 @@ waits for it, ends in one of these ways, and in none of them twice:
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from e2ecross import FailedMessage, Message, Notice

@@ -16,14 +16,14 @@ from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from tests.simulation.long_life.ledger import Ledger, MessageKey
-from tests.support.devices import STORE_KEY, FakeClock
+from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
 
 __all__ = ["Quick", "Seat", "Surroundings", "Unreliable"]
 
 
 class Quick(SeededEntropy):
-    """Bytes by seed; what is encapsulated is the library's, which is quick and changes no course."""
+    """Bytes by seed; what is encapsulated is the library's: that is quick, and changes no course."""
 
     def encapsulate(self, kem_public_key: bytes) -> Encapsulation:
         return SYSTEM_ENTROPY.encapsulate(kem_public_key)
@@ -97,6 +97,7 @@ class Seat:
     back_at_ms: int = 0
     copied_at_ms: int | None = None
     refs: list[Message] = field(default_factory=list)
+    upkept_at_ms: int = 0
 
     def __post_init__(self) -> None:
         self.around.made += 1
@@ -200,7 +201,7 @@ class Seat:
         if around.rng.random() < 0.5:
             self.open()
             try:
-                self.client.maintain()
+                self.maintain()
             except RestoredStore:
                 around.counts["stores put back that were refused"] += 1
             self.close()
@@ -211,9 +212,9 @@ class Seat:
         self.copied_at_ms = None
         around.counts["stores put back"] += 1
 
-    def reinstall(self, passphrase: str = "five words") -> None:
+    def reinstall(self) -> None:
         """Lose the phone, and go on with a new one that has the identity of a backup."""
-        around = self.around
+        around, passphrase = self.around, "five words that nobody guesses"
         backup = self.client.device.export_identity(passphrase, cost="interactive")
         self.close()
         self.wipe()
@@ -251,6 +252,11 @@ class Seat:
         self.away.append((now_ms, self.back_at_ms))
 
     # --- What its app does ---
+
+    def maintain(self) -> None:
+        """Do what an app does in the background now and then."""
+        self.client.maintain()
+        self.upkept_at_ms = self.around.clock.now_ms
 
     def receive(self) -> list[Message]:
         """Receive and confirm all that there is; returns the messages of others' users."""
