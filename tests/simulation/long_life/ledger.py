@@ -15,6 +15,7 @@ waits for it, ends in one of these ways, and in none of them twice:
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -36,8 +37,16 @@ _AFTERMATH_MS: Final = 60 * DAY_MS
 class Receiver(Protocol):
     """A device, as far as it counts here."""
 
-    name: str
-    user: UserId
+    @property
+    def name(self) -> str:
+        """What it is called in what is told."""
+        ...
+
+    @property
+    def user(self) -> UserId:
+        """The account that it belongs to."""
+        ...
+
     shown: dict[MessageKey, int]
     failed: dict[MessageKey, int]
     gone_at_ms: int | None
@@ -53,7 +62,7 @@ class _Entry:
     sent_at_ms: int
     in_group: bool
     readers: frozenset[UserId]
-    expected: list[Receiver]
+    expected: Sequence[Receiver]
     waits: bool
     told: bool = False
 
@@ -69,7 +78,7 @@ class Ledger:
         self,
         key: MessageKey,
         sender: Receiver,
-        expected: list[Receiver],
+        expected: Sequence[Receiver],
         readers: frozenset[UserId],
         now_ms: int,
         *,

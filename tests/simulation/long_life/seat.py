@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from e2ecross import Address, Client, Device, FailedMessage, Message, Notice, NoticeKind, Policy
 from e2ecross import Receipt as ReceiptContent
@@ -15,6 +16,7 @@ from e2ecross.errors import BackendError, RestoredStore
 from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
+from e2ecross.wire.exchange import Deposited
 from tests.simulation.long_life.ledger import Ledger, MessageKey
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -23,7 +25,7 @@ __all__ = ["Quick", "Seat", "Surroundings", "Unreliable"]
 
 
 class Quick(SeededEntropy):
-    """Bytes by seed; what is encapsulated is the library's: that is quick, and changes no course."""
+    """Bytes by seed; what is encapsulated is the library's, which changes no course, and quick."""
 
     def encapsulate(self, kem_public_key: bytes) -> Encapsulation:
         return SYSTEM_ENTROPY.encapsulate(kem_public_key)
@@ -36,14 +38,19 @@ class Unreliable:
         self._relay, self._rng = relay, rng
         self.share = 0.0
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._relay, name)
 
-    def deposit_all(self, *args: object, **kwargs: object) -> object:
-        chance = self._rng.random() if self.share else 1.0
+    @property
+    def deposit_all(self) -> Any:  # noqa: ANN401
+        """What now and then fails."""
+        return self._deposit_all if self.share else self._relay.deposit_all
+
+    def _deposit_all(self, *args: Any, **kwargs: Any) -> Deposited:  # noqa: ANN401
+        chance = self._rng.random()
         if chance < self.share / 2:
             raise BackendError("the call was lost")
-        answer = self._relay.deposit_all(*args, **kwargs)  # type: ignore[arg-type]
+        answer = self._relay.deposit_all(*args, **kwargs)
         if chance < self.share:
             raise BackendError("the answer was lost")
         return answer

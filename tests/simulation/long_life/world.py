@@ -22,6 +22,7 @@ from e2ecross import (
     Sent,
     Text,
 )
+from e2ecross.address import UserId
 from e2ecross.errors import (
     BackendError,
     GroupRefused,
@@ -238,7 +239,7 @@ class World:
         return {(each.message_id, each.recipient) for each in seat.client.pending()}
 
     def _promise_waiting(
-        self, seat: Seat, before: set[tuple[bytes, Address]], readers: frozenset[object]
+        self, seat: Seat, before: set[tuple[bytes, Address]], readers: frozenset[UserId]
     ) -> None:
         waiting = self._pending(seat) - before
         for message_id in sorted({message_id for message_id, _ in waiting}):
@@ -247,13 +248,13 @@ class World:
                 (str(seat.address), message_id),
                 seat,
                 [each for each in expected if each is not None],
-                readers,  # type: ignore[arg-type]
+                readers,
                 self.clock.now_ms,
                 in_group=False,
                 waits=True,
             )
 
-    def _promise(self, seat: Seat, sent: Sent, readers: frozenset[object]) -> None:
+    def _promise(self, seat: Seat, sent: Sent, readers: frozenset[UserId]) -> None:
         expected = []
         for delivery in sent.deliveries:
             there = self.at(delivery.address)
@@ -265,7 +266,7 @@ class World:
             (str(seat.address), sent.message_id),
             seat,
             expected,
-            readers,  # type: ignore[arg-type]
+            readers,
             self.clock.now_ms,
             in_group=sent.group is not None,
             waits=any(each.problem == "backend_error" for each in sent.deliveries),
