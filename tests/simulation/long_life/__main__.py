@@ -72,6 +72,7 @@ def simulate(given: argparse.Namespace) -> World:
             _tell(watch.check())
             watch.judge()
         except AssertionError as error:
+            _tell_counts(world)
             where = f"seed {given.seed}, day {world.day}, message {world.sent}"
             raise AssertionError(f"{where}: {error}") from error
         finally:
@@ -91,6 +92,10 @@ def main(arguments: Sequence[str]) -> None:
         world = simulate(given)
     except AssertionError as error:
         raise SystemExit(str(error)) from error
+    _tell_counts(world)
+
+
+def _tell_counts(world: World) -> None:
     for what, count in sorted(world.counts.items()):
         print(f"{count:>10,} {what}")
 

@@ -74,6 +74,10 @@ class Ledger:
         self.counts = counts
         self._entries: dict[MessageKey, _Entry] = {}
 
+    def knows(self, key: MessageKey) -> bool:
+        """Tell whether a message was promised lately."""
+        return key in self._entries
+
     def promise(
         self,
         key: MessageKey,

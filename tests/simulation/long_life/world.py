@@ -204,7 +204,6 @@ class World:
         own = {each.user: each for each in self.households}[seat.user]
         readers = frozenset((seat.user, household.user))
         self.sent += 1
-        before = self._pending(seat)
         seat.backend.share = 0.01
         try:
             sent = self._with_keys(
@@ -216,7 +215,7 @@ class World:
             return
         except BackendError:
             self.counts["the back end was not reached"] += 1
-            self._promise_waiting(seat, before, readers)
+            self._promise_waiting(seat, readers)
             return
         finally:
             seat.backend.share = 0.0
@@ -224,7 +223,8 @@ class World:
         live = {each.address for each in (*household.seats, *own.seats)} - {seat.address}
         reached = {each.address for each in sent.deliveries}
         if not sent.list_expired and not sent.plan.plain:
-            assert live <= reached, f"no copy for {live - reached}"
+            missing = ", ".join(str(address) for address in live - reached)
+            assert live <= reached, f"{seat.name} makes no copy for {missing}"
 
     def _with_keys(self, seat: Seat, send: Callable[[], Sent]) -> Sent:
         for _ in range(3):
@@ -235,24 +235,19 @@ class World:
                 self.counts["keys accepted"] += 1
         return send()
 
-    def _pending(self, seat: Seat) -> set[tuple[bytes, Address]]:
-        return {(each.message_id, each.recipient) for each in seat.client.pending()}
-
-    def _promise_waiting(
-        self, seat: Seat, before: set[tuple[bytes, Address]], readers: frozenset[UserId]
-    ) -> None:
-        waiting = self._pending(seat) - before
-        for message_id in sorted({message_id for message_id, _ in waiting}):
-            expected = [self.at(address) for each, address in waiting if each == message_id]
-            self.ledger.promise(
-                (str(seat.address), message_id),
-                seat,
-                [each for each in expected if each is not None],
-                readers,
-                self.clock.now_ms,
-                in_group=False,
-                waits=True,
-            )
+    def _promise_waiting(self, seat: Seat, readers: frozenset[UserId]) -> None:
+        """Note what waits, and is not known yet: the message that was just written, if it does."""
+        waiting: dict[bytes, list[Seat]] = {}
+        for each in seat.client.pending():
+            there = self.at(each.recipient)
+            if each.group is None and there is not None:
+                waiting.setdefault(each.message_id, []).append(there)
+        for message_id, expected in waiting.items():
+            key = (str(seat.address), message_id)
+            if not self.ledger.knows(key):
+                self.ledger.promise(
+                    key, seat, expected, readers, self.clock.now_ms, in_group=False, waits=True
+                )
 
     def _promise(self, seat: Seat, sent: Sent, readers: frozenset[UserId]) -> None:
         expected = []
