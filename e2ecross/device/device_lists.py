@@ -56,6 +56,7 @@ __all__ = [
     "accept_list",
     "find_behind",
     "find_devices",
+    "find_replaced",
     "find_without_session",
     "judge_list",
     "read_fetched_list",
@@ -280,11 +281,31 @@ def find_behind(
         with stripe_transaction(context, stripe) as tx:
             for user in users:
                 record = find_account(tx, user) or NOTHING_KNOWN
-                seq = 0 if record.held is None else record.held.list.seq
+                seq = _seq(record)
                 is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
                 if is_behind and not was_checked(record, context.clock()):
                     behind.append(user)
     return behind
+
+
+def find_replaced(context: Context, seqs: Mapping[UserId, int]) -> set[UserId]:
+    """Return the accounts of which another list is held by now than when something was sent.
+
+    Args:
+        context: of the device.
+        seqs: of the lists that were held then, 0: none.
+    """
+    replaced: set[UserId] = set()
+    for stripe, users in group_by_stripe(context, seqs).items():
+        with stripe_transaction(context, stripe) as tx:
+            for user in users:
+                if _seq(find_account(tx, user) or NOTHING_KNOWN) != seqs[user]:
+                    replaced.add(user)
+    return replaced
+
+
+def _seq(record: AccountRecord) -> int:
+    return 0 if record.held is None else record.held.list.seq
 
 
 def _signs_own(context: Context, user: UserId) -> bool:
