@@ -58,6 +58,7 @@ __all__ = [
     "find_devices",
     "find_replaced",
     "find_without_session",
+    "held_seqs",
     "judge_list",
     "read_fetched_list",
     "take_list",
@@ -288,20 +289,23 @@ def find_behind(
     return behind
 
 
+def held_seqs(context: Context, users: Iterable[UserId]) -> dict[UserId, int]:
+    """Return the numbers of the lists that are held of accounts, 0: none."""
+    seqs: dict[UserId, int] = {}
+    for stripe, of_stripe in group_by_stripe(context, users).items():
+        with stripe_transaction(context, stripe) as tx:
+            seqs.update({user: _seq(find_account(tx, user) or NOTHING_KNOWN) for user in of_stripe})
+    return seqs
+
+
 def find_replaced(context: Context, seqs: Mapping[UserId, int]) -> set[UserId]:
-    """Return the accounts of which another list is held by now than when something was sent.
+    """Return the accounts of which another list is held by now, whoever has brought it.
 
     Args:
         context: of the device.
-        seqs: of the lists that were held then, 0: none.
+        seqs: of the lists that were held when something was sent, 0: none.
     """
-    replaced: set[UserId] = set()
-    for stripe, users in group_by_stripe(context, seqs).items():
-        with stripe_transaction(context, stripe) as tx:
-            for user in users:
-                if _seq(find_account(tx, user) or NOTHING_KNOWN) != seqs[user]:
-                    replaced.add(user)
-    return replaced
+    return {user for user, seq in held_seqs(context, seqs).items() if seq != seqs[user]}
 
 
 def _seq(record: AccountRecord) -> int:
