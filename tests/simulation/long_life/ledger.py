@@ -166,7 +166,8 @@ class Ledger:
             return "copies not shown: the sender was told"
         if key in receiver.failed:
             befallen = [*receiver.befallen_ms, *entry.sender.befallen_ms]
-            befallen += receiver.out_of_group_ms if entry.in_group else []
+            if entry.in_group:
+                befallen += [*receiver.out_of_group_ms, *entry.sender.out_of_group_ms]
             assert any(abs(receiver.failed[key] - at_ms) <= _AFTERMATH_MS for at_ms in befallen), (
                 f"{receiver.name} could not read a message of {entry.sender.name}, and nothing had"
                 f" befallen either"

@@ -226,10 +226,16 @@ class World:
             self._check_missing(seat, missing)
 
     def _check_missing(self, seat: Seat, missing: set[Address]) -> None:
-        """Of an account whose list was not renewed for too long device 1 alone is sent to."""
+        """Why devices have no copy: their list is too old here, or of a key that is no more."""
         for address in sorted(missing, key=str):
-            expired = seat.client.devices(address.user_id).expired
-            assert expired and address.device > 1, f"{seat.name} makes no copy for {address}"
+            phone = next(each.phone for each in self.households if each.user == address.user_id)
+            known = seat.client.device.remote_identity(phone.address)
+            if known is not None and known.identity_key != phone.client.device.identity_key:
+                self.counts["no copy: the phone was lost for good, and nobody knows"] += 1
+                continue
+            is_expired = seat.client.devices(address.user_id).expired
+            assert is_expired, f"{seat.name} makes no copy for {address}"
+            assert address.device > 1, f"{seat.name} makes no copy for {address}"
             self.counts["no copy: the list was not renewed for too long"] += 1
 
     def _with_keys(self, seat: Seat, send: Callable[[], Sent]) -> Sent:
