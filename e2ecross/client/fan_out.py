@@ -13,7 +13,7 @@ Rules:
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -30,7 +30,7 @@ from e2ecross.client.sweeping import freeing, sweep_beside
 from e2ecross.device.bundles import BundleNews, repair_sessions
 from e2ecross.device.composing import Draft
 from e2ecross.device.copy_ids import Outgoing
-from e2ecross.device.device_lists import find_behind, find_devices
+from e2ecross.device.device_lists import find_behind, find_devices, find_replaced
 from e2ecross.device.posted import KeysAsked, KeysNeeded, Posted
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle
@@ -336,10 +336,14 @@ class FanOut:
             return post_missing(link.context, link.leftovers, part, *known)
 
         for _ in range(_MAX_CATCH_UPS):
-            behind = self._find_behind()
-            if not behind:
+            gone, self._told.gone = self._told.gone, set()
+            if not self._may_be_behind(gone):
                 return
-            newer, _ = fetch_lists(link, behind)
+            behind = find_behind(link.context, self._told.seqs, gone)
+            newer = fetch_lists(link, behind)[0] if behind else set[UserId]()
+            # A newer one may have come with a message since: with one that was taken in before a
+            # list is accepted that removes its sender, or in another process.
+            newer |= find_replaced(link.context, self._seqs)
             touched = [
                 message
                 for message in self._told.messages
@@ -352,14 +356,14 @@ class FanOut:
                 self._outcomes.setdefault(message, Outcome(message.address))
             self._round(touched, post)
 
-    def _find_behind(self) -> list[UserId]:
-        """Return whose lists are to be fetched, by what was told since the last look."""
-        told = self._told
-        gone, told.gone = told.gone, set()
-        is_newer = any(seq > self._seqs.get(user, 0) for user, seq in told.seqs.items())
-        if self._failure is not None or not (gone or is_newer):
-            return []
-        return find_behind(self._link.context, told.seqs, gone)
+    def _may_be_behind(self, gone: Set[UserId]) -> bool:
+        """Whether the back end tells of newer lists than was sent by, or of devices that are gone.
+
+        Args:
+            gone: accounts of those, since the last look.
+        """
+        is_newer = any(seq > self._seqs.get(user, 0) for user, seq in self._told.seqs.items())
+        return self._failure is None and (bool(gone) or is_newer)
 
     def _settle(self) -> None:
         """Note what was not taken."""

@@ -20,7 +20,7 @@ from e2ecross.client.planning import fetch_lists
 from e2ecross.client.sent import Delivery, Sent
 from e2ecross.device.bundles import NO_NEWS
 from e2ecross.device.composing import ALL_SHOWN, Draft
-from e2ecross.device.device_lists import find_behind
+from e2ecross.device.device_lists import find_behind, find_replaced, held_seqs
 from e2ecross.device.group_announcing import list_unannounced, post_announcement
 from e2ecross.device.group_missing import post_missing
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
@@ -100,7 +100,10 @@ class GroupSending:
         seqs = {user: seq for user, seq in told.seqs.items() if seq > seen.get(user, 0)}
         behind = find_behind(context, seqs, told.gone) if seqs or told.gone else []
         told.gone = set()
+        before = held_seqs(context, behind)
         newer, failed = fetch_lists(self._link, behind) if behind else (set[UserId](), None)
+        # It may have come with a message that was taken in before it was accepted.
+        newer |= find_replaced(context, before)
         if failed is None:
             seen.update(seqs)
         self._planning.asked.users.update(newer)

@@ -56,7 +56,9 @@ __all__ = [
     "accept_list",
     "find_behind",
     "find_devices",
+    "find_replaced",
     "find_without_session",
+    "held_seqs",
     "judge_list",
     "read_fetched_list",
     "take_list",
@@ -280,11 +282,34 @@ def find_behind(
         with stripe_transaction(context, stripe) as tx:
             for user in users:
                 record = find_account(tx, user) or NOTHING_KNOWN
-                seq = 0 if record.held is None else record.held.list.seq
+                seq = _seq(record)
                 is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
                 if is_behind and not was_checked(record, context.clock()):
                     behind.append(user)
     return behind
+
+
+def held_seqs(context: Context, users: Iterable[UserId]) -> dict[UserId, int]:
+    """Return the numbers of the lists that are held of accounts, 0: none."""
+    seqs: dict[UserId, int] = {}
+    for stripe, of_stripe in group_by_stripe(context, users).items():
+        with stripe_transaction(context, stripe) as tx:
+            seqs.update({user: _seq(find_account(tx, user) or NOTHING_KNOWN) for user in of_stripe})
+    return seqs
+
+
+def find_replaced(context: Context, seqs: Mapping[UserId, int]) -> set[UserId]:
+    """Return the accounts of which another list is held by now, whoever has brought it.
+
+    Args:
+        context: of the device.
+        seqs: of the lists that were held when something was sent, 0: none.
+    """
+    return {user for user, seq in held_seqs(context, seqs).items() if seq != seqs[user]}
+
+
+def _seq(record: AccountRecord) -> int:
+    return 0 if record.held is None else record.held.list.seq
 
 
 def _signs_own(context: Context, user: UserId) -> bool:

@@ -5,25 +5,25 @@ from contextlib import suppress
 from typing import Final
 
 from e2ecross.errors import RecordCorrupted
-from e2ecross.state.blob_ends import date_openable
+from e2ecross.state.blob_ends import tend_openable
 from e2ecross.state.context import Context
-from e2ecross.state.delivered import date_delivered
+from e2ecross.state.delivered import tend_delivered
 from e2ecross.state.policy import Policy
-from e2ecross.state.receipts import date_receipts
-from e2ecross.state.retry_budget import date_attempts
-from e2ecross.state.sent import date_sent, forget_over
-from e2ecross.state.sent_ids import date_ids
+from e2ecross.state.receipts import tend_receipts
+from e2ecross.state.retry_budget import tend_attempts
+from e2ecross.state.sent import forget_over, tend_sent
+from e2ecross.state.sent_ids import tend_ids
 from e2ecross.state.transactions import reading_transaction, some_stripes, stripe_transaction
 from e2ecross.stores.base import Table, Transaction
 
-__all__ = ["date_shelves", "forget_sent"]
+__all__ = ["forget_sent", "tend_shelves"]
 
 _AT_ONCE: Final = 1_000
 """Others who use the store wait for some 20 ms."""
 
 
 def forget_sent(context: Context) -> None:
-    """Forget what was kept of sent messages whose time is over: at most 1,000 of a stripe."""
+    """Forget what was kept whose time is over: of each kind at most 1,000 rows of a stripe."""
     now_ms, policy = context.clock(), context.policy
     for stripe in some_stripes(context, Table.STRIPE):
         if not stripe and _has_sent_nothing_to_itself(context):
@@ -31,7 +31,7 @@ def forget_sent(context: Context) -> None:
         with stripe_transaction(context, stripe) as tx:
             forget_over(tx, policy, now_ms, _AT_ONCE)
             if stripe:  # of stripe 0 it is done with the prekeys
-                date_shelves(tx, policy, now_ms)
+                tend_shelves(tx, policy, now_ms)
 
 
 def _has_sent_nothing_to_itself(context: Context) -> bool:
@@ -42,12 +42,15 @@ def _has_sent_nothing_to_itself(context: Context) -> bool:
         return not tx.partitions(Table.SENT, limit=1)
 
 
-def date_shelves(tx: Transaction, policy: Policy, now_ms: int) -> None:
-    """Put times right that are after now: they are of a clock that was wrong."""
+def tend_shelves(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """Delete what is forgotten, also where nothing new is kept; put times right that are after now.
+
+    At most 1,000 rows of each shelf.
+    """
     with suppress(RecordCorrupted):  # whoever looks for something there says so
-        date_ids(tx, now_ms)
-        date_sent(tx, policy, now_ms)
-        date_delivered(tx, policy, now_ms)
-        date_attempts(tx, now_ms)
-        date_receipts(tx, now_ms)
-        date_openable(tx, now_ms)
+        tend_ids(tx, now_ms)
+        tend_sent(tx, policy, now_ms)
+        tend_delivered(tx, policy, now_ms)
+        tend_attempts(tx, now_ms)
+        tend_receipts(tx, now_ms)
+        tend_openable(tx, now_ms)

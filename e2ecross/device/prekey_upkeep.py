@@ -18,7 +18,7 @@ from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import sign
-from e2ecross.device.expiring import date_shelves
+from e2ecross.device.expiring import tend_shelves
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.protocol.prekeys import (
     one_time_prekeys_to_add,
@@ -182,7 +182,7 @@ def plan_publication(context: Context, left: int) -> int | None:
             delete_expired_prekeys(tx, now_ms, policy.signed_prekey_kept_ms)
         allowed = prekeys_allowed(tx, policy, now_ms)
         # Here because it is done again and again, and needs no transaction of its own.
-        date_shelves(tx, policy, now_ms)
+        tend_shelves(tx, policy, now_ms)
     target = policy.one_time_prekeys_target
     add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
     if record.replaces_prekeys:  # of those that are left the private halves are gone

@@ -28,7 +28,6 @@ __all__ = [
     "BLOB_ENDS",
     "OPENABLE",
     "Carried",
-    "date_openable",
     "forget_end",
     "is_to_be_noted",
     "list_over",
@@ -36,6 +35,7 @@ __all__ = [
     "note_carried",
     "note_opened",
     "read_end",
+    "tend_openable",
 ]
 
 BLOB_ENDS: Final = b"blob ends"
@@ -133,9 +133,9 @@ def forget_end(tx: Transaction, blob_id: bytes) -> None:
     tx.delete(Table.UPLOADS, BLOB_ENDS, blob_id)
 
 
-def date_openable(tx: Transaction, now_ms: int) -> None:
-    """See `Shelf.date`."""
-    _OPENABLE.date(tx, now_ms)
+def tend_openable(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.tend`."""
+    _OPENABLE.tend(tx, now_ms)
 
 
 def read_end(blob_id: bytes, data: bytes) -> BlobEndRecord:

@@ -20,9 +20,9 @@ from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
 
 __all__ = [
-    "date_delivered",
     "note_delivered",
     "note_read_before",
+    "tend_delivered",
     "was_delivered",
     "was_read_before",
 ]
@@ -80,10 +80,10 @@ def note_read_before(
         _read_shelf(policy).add(tx, _row(sender, message_id, None), SEEN_MARK, now_ms)
 
 
-def date_delivered(tx: Transaction, policy: Policy, now_ms: int) -> None:
-    """See `Shelf.date`."""
+def tend_delivered(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """See `Shelf.tend`."""
     for shelf in (_shelf(policy), _read_shelf(policy)):
-        shelf.date(tx, now_ms)
+        shelf.tend(tx, now_ms)
 
 
 def _shelf(policy: Policy) -> Shelf:

@@ -24,12 +24,12 @@ __all__ = [
     "NO_TIME",
     "DueReceipt",
     "count_due",
-    "date_receipts",
     "forget_due",
     "list_due",
     "note_due",
     "note_sent",
     "read_receipt",
+    "tend_receipts",
     "was_sent",
 ]
 
@@ -119,9 +119,9 @@ def note_sent(tx: Transaction, receipts: Iterable[DueReceipt], now_ms: int) -> N
         _SENT.add_all(tx, rows, now_ms)
 
 
-def date_receipts(tx: Transaction, now_ms: int) -> None:
-    """See `Shelf.date`."""
-    _SENT.date(tx, now_ms)
+def tend_receipts(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.tend`."""
+    _SENT.tend(tx, now_ms)
 
 
 def read_receipt(row: bytes, record: bytes) -> DueReceipt:

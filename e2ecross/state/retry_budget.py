@@ -29,7 +29,6 @@ from e2ecross.wire.shelf_records import RetryBudgetRecord, decode_retry, encode_
 __all__ = [
     "BUDGET",
     "Request",
-    "date_attempts",
     "spend_answer",
     "spend_change",
     "spend_commits",
@@ -37,6 +36,7 @@ __all__ = [
     "spend_group_resend",
     "spend_request",
     "spend_word_of_exit",
+    "tend_attempts",
 ]
 
 BUDGET: Final = b"budget"
@@ -191,10 +191,10 @@ def spend_word_of_exit(tx: Transaction, user: UserId, group: GroupId, now_ms: in
     return _spend(tx, _WORDS, user_key(user) + group.value, 1, now_ms)
 
 
-def date_attempts(tx: Transaction, now_ms: int) -> None:
-    """See `Shelf.date`."""
+def tend_attempts(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.tend`."""
     for shelf in (_ATTEMPTS, _RESENT, _QUESTIONS, _WORDS):
-        shelf.date(tx, now_ms)
+        shelf.tend(tx, now_ms)
 
 
 def _is_used_up(

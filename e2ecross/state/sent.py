@@ -42,7 +42,6 @@ __all__ = [
     "MAX_RESENDS",
     "KeptMessage",
     "count_resend",
-    "date_sent",
     "end_of_sent",
     "find_content",
     "find_conversation",
@@ -58,6 +57,7 @@ __all__ = [
     "list_sent_to",
     "note_end",
     "sent_shelf",
+    "tend_sent",
 ]
 
 _NO_DEVICE: Final = b"\0\0"
@@ -299,9 +299,9 @@ def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> li
     return list(found)
 
 
-def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
-    """See `Shelf.date`."""
-    sent_shelf(policy).date(tx, now_ms)
+def tend_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """See `Shelf.tend`."""
+    sent_shelf(policy).tend(tx, now_ms)
 
 
 def _find_copy(

@@ -34,7 +34,6 @@ __all__ = [
     "OWN_COPIES",
     "SENT_IDS",
     "claim_own_copies",
-    "date_ids",
     "find_copies",
     "find_own_copies_id",
     "forget_id",
@@ -42,6 +41,7 @@ __all__ = [
     "is_taken_id",
     "keep_id",
     "note_copies",
+    "tend_ids",
     "was_sent",
 ]
 
@@ -216,9 +216,9 @@ def forget_id(
             IDS.add(tx, row + _GIVEN_UP, found.record, now_ms)
 
 
-def date_ids(tx: Transaction, now_ms: int) -> None:
-    """See `Shelf.date`."""
-    IDS.date(tx, now_ms)
+def tend_ids(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.tend`."""
+    IDS.tend(tx, now_ms)
 
 
 def _digest(content: AnyContent | EncodedContent) -> bytes:

@@ -5,7 +5,8 @@ Rules:
 - Rows are put into the newest of a few generations, and forgotten with their generation. So the
   work of forgetting is one look at a short list, however many rows there are.
 - A generation is left for a new one when it has lasted a quarter of the time, or is full.
-- An operation deletes a bounded number of forgotten rows; until then nobody finds them.
+- An operation deletes a bounded number of forgotten rows; until then nobody finds them. Upkeep of
+  the device deletes more of them, also where nothing is added any more.
 - A generation that was opened after now, by a clock that was wrong, counts as opened now: its time
   begins when something is added, or with the next upkeep of the device.
 """
@@ -26,6 +27,8 @@ _GENERATIONS: Final = 5
 """One is filled, four quarters of the time stand behind it."""
 _DELETED_AT_ONCE: Final = 64
 """Forgotten rows deleted by one `add`: more than it adds, and little work."""
+_DELETED_BY_UPKEEP: Final = 1_000
+"""The same by one `tend`: others who use the store wait for some 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Shelf(NamedTuple):
                 generations.append(GenerationRecord(number, opened_at_ms, count))
             newest = generations[-1] = GenerationRecord(number, opened_at_ms, count + 1)
             tx.put(self.table, self._partition(newest), row, record)
-        while self._is_over(generations[0], now_ms) or len(generations) > _GENERATIONS:
+        while self._is_first_forgotten(generations, now_ms):
             # Only when nothing is left of a generation is it forgotten itself.
             if tx.clear(self.table, self._partition(generations[0]), _DELETED_AT_ONCE):
                 break
@@ -110,18 +113,31 @@ class Shelf(NamedTuple):
                 listed = tx.list(self.table, self._partition(generation), limit=limit)
                 yield from (row for row, _ in listed)
 
-    def date(self, tx: Transaction, now_ms: int) -> None:
-        """Let the time of what a clock that was wrong has dated after now begin now."""
-        generations = self._load(tx)
-        if any(generation.opened_at_ms > now_ms for generation in generations):
-            dated = _dated(generations, now_ms)
-            tx.put(self.table, b"", self.name, encode_shelf(tuple(dated)))
+    def tend(self, tx: Transaction, now_ms: int) -> None:
+        """Delete forgotten rows; let the time of what is dated after now begin now.
+
+        At most 1,000 rows. Dated after now is what a clock that was wrong has written.
+        """
+        before = self._load(tx)
+        generations, left = _dated(before, now_ms), _DELETED_BY_UPKEEP
+        while self._is_first_forgotten(generations, now_ms):
+            left -= tx.clear(self.table, self._partition(generations[0]), left)
+            if left <= 0:
+                break
+            del generations[0]
+        if tuple(generations) != before:
+            tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
 
     def _load(self, tx: Transaction) -> tuple[GenerationRecord, ...]:
         return tx.get_value(self.table, b"", self.name, _SHELF) or ()
 
     def _is_over(self, generation: GenerationRecord, now_ms: int) -> bool:
         return now_ms - generation.opened_at_ms >= self.kept_ms + self.kept_ms // 4
+
+    def _is_first_forgotten(self, generations: Sequence[GenerationRecord], now_ms: int) -> bool:
+        if len(generations) > _GENERATIONS:
+            return True
+        return bool(generations) and self._is_over(generations[0], now_ms)
 
     def _partition(self, generation: GenerationRecord) -> bytes:
         return self.name + generation.number.to_bytes(_NUMBER_BYTES)

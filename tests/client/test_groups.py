@@ -28,6 +28,7 @@ from e2ecross.errors import (
 )
 from e2ecross.relay import Relay
 from tests.client.circle import ANA, BUDI, CITRA, DEWI, TRIP, Circle, notices, roster
+from tests.support.accounts import change_devices, device_of, new_client
 from tests.support.devices import FakeClock
 
 EVERYBODY = {ANA: "owner", BUDI: "member", CITRA: "member"}
@@ -371,6 +372,20 @@ class TestDevices:
             (message,) = circle.items(client)
             assert isinstance(message, Message)
             assert message.own_copy is (client is budi)
+
+    def test_a_device_whose_list_comes_with_what_waits_is_reached(
+        self, circle: Circle, relay: Relay
+    ) -> None:
+        """See `TestNewLists` in `test_own_devices.py`."""
+        (ana,) = circle.join(ANA)
+        phone, laptop = circle.devices(BUDI, 2)
+        group = circle.found(ana, phone, laptop)
+        tablet = new_client(device_of(phone.device.address, 3), relay, clock=circle.clock)
+        change_devices(relay, phone, tablet)  # the laptop is gone
+        tablet.send(ANA, Text("from a new device, with the list"))
+        sent = group.send(Text("to those that are there"))
+        reached = {each.address.device for each in sent.deliveries if not each.problem}
+        assert reached == {1, 3}
 
     def test_what_is_written_on_one_device_accepts_the_group_on_all(self, circle: Circle) -> None:
         (ana,) = circle.join(ANA)

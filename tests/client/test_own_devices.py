@@ -94,6 +94,27 @@ class TestOwnCopies:
         assert not seen[3]
 
 
+class TestNewLists:
+    def test_one_that_comes_while_what_waits_is_taken_in_is_followed_too(
+        self, world: World
+    ) -> None:
+        """Before a list is accepted that removes a device, what waits is taken in.
+
+        With it the same list came, of the new device; so it was no newer one than the list held,
+        and the message that was just sent never went to that device.
+        """
+        world.budi.send(ANA.user_id, Text("to three"))
+        world.run()
+        desk = new_client(device_of(ANA, 4), world.backend, clock=world.clock)
+        change_devices(world.backend, world.phone, world.tablet, desk)  # the laptop is gone
+        desk.send(BUDI.user_id, Text("from a new device, with the list"))
+        sent = world.budi.send(ANA.user_id, Text("to those that are there"))
+        reached = {each.address.device for each in sent.deliveries if not each.problem}
+        assert reached == {1, 3, 4}
+        (items,) = world.run(desk)
+        assert [each.content for each in messages(items)] == [Text("to those that are there")]
+
+
 class TestMarkRead:
     @pytest.fixture
     def received(self, world: World) -> list[Message]:

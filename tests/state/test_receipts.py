@@ -10,12 +10,12 @@ from e2ecross.state.receipts import (
     DUE,
     DueReceipt,
     count_due,
-    date_receipts,
     forget_due,
     list_due,
     note_due,
     note_sent,
     read_receipt,
+    tend_receipts,
     was_sent,
 )
 from e2ecross.stores import MemoryStore, Table
@@ -73,7 +73,7 @@ def test_what_was_sent_is_known_by_account_message_and_kind() -> None:
 def test_a_clock_that_was_wrong_keeps_it_no_longer() -> None:
     with MemoryStore().transaction() as tx:
         note_sent(tx, [FIRST], NOW_MS + 1_000 * DAY_MS)
-        date_receipts(tx, NOW_MS)
+        tend_receipts(tx, NOW_MS)
         assert was_sent(tx, FIRST, NOW_MS)
         assert not was_sent(tx, FIRST, NOW_MS + 60 * DAY_MS)
 

@@ -137,12 +137,47 @@ def test_what_is_dated_in_the_future_begins_to_end_when_something_is_added() -> 
 def test_what_is_dated_in_the_future_begins_to_end_with_upkeep() -> None:
     store, future = MemoryStore(), NOW_MS + 100 * KEPT_MS
     with store.transaction() as tx:
-        SHELF.date(tx, NOW_MS)
+        SHELF.tend(tx, NOW_MS)
         assert list(tx.scan(Table.SENT)) == []
         SHELF.add(tx, b"ahead", b"", future)
-        SHELF.date(tx, NOW_MS)
+        SHELF.tend(tx, NOW_MS)
         before = list(tx.scan(Table.SENT))
-        SHELF.date(tx, NOW_MS + KEPT_MS // 2)  # what is dated right stays as it is
+        SHELF.tend(tx, NOW_MS + KEPT_MS // 2)  # what is dated right stays as it is
         assert list(tx.scan(Table.SENT)) == before
         assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS) is not None
         assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS * 5 // 4) is None
+
+
+def test_upkeep_deletes_what_is_forgotten_where_nothing_is_added_any_more() -> None:
+    """Else who writes no more would keep for good what was said."""
+    store = MemoryStore()
+    shelf = SHELF._replace(rows=20_000 * max(store.stripes, 1))
+    with store.transaction() as tx:
+        for number in range(2_500):
+            shelf.add(tx, number.to_bytes(2), b"what was said", NOW_MS + number // 2_000 * KEPT_MS)
+        shelf.tend(tx, NOW_MS + KEPT_MS)  # nothing is over
+        assert shelf.find(tx, bytes(2), NOW_MS + KEPT_MS) is not None
+    left = [2_500]
+    for _ in range(5):
+        with store.transaction() as tx:
+            shelf.tend(tx, NOW_MS + KEPT_MS * 5 // 4)
+            assert shelf.find(tx, (2_400).to_bytes(2), NOW_MS + KEPT_MS * 5 // 4) is not None
+        left.append(rows_stored(store))
+    assert left == [2_500, 1_500, 500, 500, 500, 500]
+    with store.transaction() as tx:
+        shelf.tend(tx, NOW_MS + 3 * KEPT_MS)
+        shelf.add(tx, b"new", b"", NOW_MS + 3 * KEPT_MS)
+        assert shelf.find(tx, b"new", NOW_MS + 3 * KEPT_MS) is not None
+    assert rows_stored(store) == 1
+
+
+def test_upkeep_deletes_what_was_too_much() -> None:
+    store = MemoryStore()
+    shelf = SHELF._replace(rows=500 * max(store.stripes, 1))
+    with store.transaction() as tx:
+        for number in range(501):
+            shelf.add(tx, number.to_bytes(2), b"", NOW_MS)
+    assert rows_stored(store) > 401
+    with store.transaction() as tx:
+        shelf.tend(tx, NOW_MS)
+    assert rows_stored(store) == 401
