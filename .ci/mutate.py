@@ -20,6 +20,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -140,7 +141,7 @@ class Run:
         unknown = [item for test, item in self.items.items() if test not in known]
         children = [
             self._fork("stats", partial(self._note_what_is_reached, unknown[first::jobs]))
-            for first in range(jobs)
+            for first in range(min(jobs, len(unknown)))
         ]
         for child in children:
             if os.waitpid(child, 0)[1]:
@@ -159,7 +160,8 @@ class Run:
             os.environ["MUTANT_UNDER_TEST"] = mutant
             work()
             os._exit(0)
-        finally:
+        except BaseException:  # nothing of a child goes on in its parent's code
+            traceback.print_exc()
             os._exit(1)
 
     def _note_what_is_reached(self, items: list[pytest.Item]) -> None:
