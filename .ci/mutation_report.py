@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sum up what `mutmut run` found, per package, and show the survivors.
+"""Sum up what `.ci/mutate.py` found, per package, and show the survivors.
 
 A mutant of wording changes nothing but a text of several words, as errors have them, and is also
-counted apart: tests ask messages for facts, not for their words.
+counted apart: tests ask messages for facts, not for their words. Of a sample the share that is
+killed is told with its 95 % interval (Wilson's).
 
     python .ci/mutation_report.py                 figures
     python .ci/mutation_report.py protocol        and the survivors of one package
@@ -13,15 +14,15 @@ import ast
 import copy
 import difflib
 import json
+import math
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-MUTANTS = Path("mutants/e2ecross")
-SURVIVED, NO_TESTS = {0}, {5, 33}
-TIMEOUTS = {-24, 24, 36, 152, 255, -9}  # by SIGXCPU or SIGKILL
+MUTANTS = Path("mutants")
+NORMAL_95 = 1.96
 
 
 class Mutant(NamedTuple):
@@ -37,53 +38,71 @@ def main() -> int:
     """Print the figures, and the survivors of what is named; 1 if there is nothing to sum up."""
     mutants = list(_mutants())
     if not mutants:
-        print("there are no results: run mutmut first")
+        print("there are no results: run .ci/mutate.py first")
         return 1
-    print(f"{'':12}{'mutants':>8}{'killed':>8}{'timeout':>8}{'survived':>9}{'no tests':>9}  killed")
+    made = Counter(
+        name.split(".")[1]
+        for meta in MUTANTS.rglob("*.meta")
+        for name in json.loads(meta.read_text("utf-8"))["exit_code_by_key"]
+    )
+    titles = ("made", "tried", "killed", "timeout", "survived", "no tests")
+    print(f"{'':14}" + "".join(f"{title:>9}" for title in titles) + "  killed, and the interval")
     for package in sorted({mutant.name.split(".")[1] for mutant in mutants}):
         of_package = [mutant for mutant in mutants if mutant.name.split(".")[1] == package]
-        _print_row(package, of_package)
-        _print_row("  no wording", [mutant for mutant in of_package if not mutant.is_wording])
+        _print_row(package, made[package], of_package)
+        _print_row("  no wording", "", [mutant for mutant in of_package if not mutant.is_wording])
     for wanted in sys.argv[1:]:
         for mutant in mutants:
-            if mutant.outcome != "killed" and mutant.name.startswith(f"e2ecross.{wanted}"):
+            is_wanted = f"{mutant.name}.".startswith(f"e2ecross.{wanted}.")
+            if is_wanted and mutant.outcome in ("survived", "no tests"):
                 kind = "wording, " if mutant.is_wording else ""
                 print(f"\n{mutant.name} ({kind}{mutant.outcome})", *mutant.diff, sep="\n")
     return 0
 
 
-def _print_row(title: str, mutants: list[Mutant]) -> None:
+def _print_row(title: str, made: int | str, mutants: list[Mutant]) -> None:
     count = Counter(mutant.outcome for mutant in mutants)
-    share = (count["killed"] + count["timeout"]) / len(mutants) if mutants else 1
+    outcomes = ("killed", "timeout", "survived", "no tests")
+    figures = [made, len(mutants), *(count[outcome] for outcome in outcomes)]
+    killed, low, high = _shares(count["killed"] + count["timeout"], len(mutants))
     print(
-        f"{title:12}{len(mutants):8}{count['killed']:8}{count['timeout']:8}"
-        f"{count['survived']:9}{count['no tests']:9}  {share:.1%}"
+        f"{title:14}" + "".join(f"{figure:>9}" for figure in figures),
+        f" {killed:.1%}, {low:.1%} to {high:.1%}",
     )
 
 
+def _shares(killed: int, tried: int) -> tuple[float, float, float]:
+    """Return the share that was killed, and between what it is with 95 %."""
+    if not tried:
+        return 1.0, 0.0, 1.0
+    share, square = killed / tried, NORMAL_95**2
+    middle = (share + square / (2 * tried)) / (1 + square / tried)
+    spread = math.sqrt(share * (1 - share) / tried + square / (4 * tried**2))
+    reach = NORMAL_95 * spread / (1 + square / tried)
+    return share, middle - reach, middle + reach
+
+
 def _mutants() -> Iterator[Mutant]:
-    for meta in sorted(MUTANTS.rglob("*.meta")):
-        source = meta.with_suffix("").read_text("utf-8")
+    results = MUTANTS / "results.jsonl"
+    lines = results.read_text("utf-8").splitlines() if results.exists() else []
+    latest = {line["mutant"]: line["outcome"] for line in map(json.loads, lines)}
+    by_module = defaultdict(list)
+    for name in latest:
+        by_module[name.rpartition(".")[0]].append(name)
+    for module, names in sorted(by_module.items()):
+        path = MUTANTS / module.replace(".", "/")
+        source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
         functions = {
             node.name: node
             for node in ast.walk(ast.parse(source))
             if isinstance(node, ast.FunctionDef)
         }
-        for name, code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].items():
-            if code is None:
-                continue
+        lines = source.splitlines()
+        for name in sorted(names):
             mutant = functions[name.rpartition(".")[2]]
             original = functions[mutant.name.rpartition("__mutmut_")[0] + "__mutmut_orig"]
-            diff = _diff(_lines(source, original), _lines(source, mutant))
-            yield Mutant(name, _outcome(code), _is_wording(original, mutant), diff)
-
-
-def _outcome(code: int) -> str:
-    if code in SURVIVED:
-        return "survived"
-    if code in NO_TESTS:
-        return "no tests"
-    return "timeout" if code in TIMEOUTS else "killed"
+            diff = _diff(_lines(lines, original), _lines(lines, mutant))
+            yield Mutant(name, latest[name], _is_wording(original, mutant), diff)
 
 
 def _is_wording(original: ast.FunctionDef, mutant: ast.FunctionDef) -> bool:
@@ -110,9 +129,9 @@ def _shape(function: ast.FunctionDef) -> str:
     return ast.dump(blank)
 
 
-def _lines(source: str, function: ast.FunctionDef) -> list[str]:
-    text = ast.get_source_segment(source, function) or ""
-    return text.replace(function.name, "").splitlines()
+def _lines(source: list[str], function: ast.FunctionDef) -> list[str]:
+    lines = source[function.lineno - 1 : function.end_lineno]
+    return [line.replace(function.name, "") for line in lines]
 
 
 def _diff(before: list[str], after: list[str]) -> list[str]:

@@ -41,7 +41,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 # Mutation testing runs thousands of suites: few examples, the same ones, and no search for a
-# smaller one, since nobody reads it (pyproject.toml).
+# smaller one, since nobody reads it (.ci/mutate.py).
 settings.register_profile(
     "brief",
     deadline=None,
@@ -69,15 +69,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hold a mutant against the tests of its layer: one above is no excuse for a missing one.
-
-    Over stores with stripes, see to it that what they refuse is refused.
-    """
-    mutant = os.environ.get("MUTANT_UNDER_TEST", "")
-    above = ("state", "device", "client")
-    if mutant.startswith("e2ecross.") and mutant.split(".")[1] not in above:
-        folders = tuple(f"tests/{floor}/" for floor in above)
-        items[:] = [item for item in items if not item.nodeid.startswith(folders)]
+    """Over stores with stripes, see to it that what they refuse is refused."""
     expect_failures(items)
 
 

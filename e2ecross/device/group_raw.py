@@ -10,9 +10,9 @@ Rules:
 Source: docs/wire-format.md, sender keys.
 """
 
-import uuid
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
@@ -86,7 +86,7 @@ class SenderKeyGroup:
             raise InvalidArgument(f"id must have 1 to {MAX_SENDER_KEY_NAME_BYTES} bytes")
 
     @classmethod
-    def uuid(cls, distribution_id: bytes | uuid.UUID) -> "SenderKeyGroup":
+    def uuid(cls, distribution_id: bytes | UUID) -> "SenderKeyGroup":
         """A group as libsignal has it, whose messages carry a distribution id.
 
         Args:
@@ -95,7 +95,7 @@ class SenderKeyGroup:
         Raises:
             InvalidArgument: it is neither.
         """
-        if isinstance(distribution_id, uuid.UUID):
+        if isinstance(distribution_id, UUID):
             distribution_id = distribution_id.bytes
         require_bytes("distribution_id", distribution_id, DISTRIBUTION_ID_BYTES)
         return cls(SenderKeyForm.UUID, distribution_id)

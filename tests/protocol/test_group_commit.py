@@ -188,10 +188,12 @@ def test_a_commit_without_its_parents_waits_for_them() -> None:
 
 
 def test_an_ancestor_of_another_parent_is_no_parent() -> None:
-    graph = commit(_group(ADMIN, MEMBER), ANA, GroupSettings(name="1"))
-    both = [node.hash for node in graph.nodes]
-    with pytest.raises(InvalidGroupCommit, match="before another"):
-        commit(graph, ANA, GroupSettings(name="2"), at=both)
+    graph = _group(ADMIN, MEMBER)
+    for name in "123":
+        graph = commit(graph, ANA, GroupSettings(name=name))
+    for both in itertools.combinations([node.hash for node in graph.nodes], 2):
+        with pytest.raises(InvalidGroupCommit, match="before another"):
+            commit(graph, ANA, GroupSettings(name="4"), at=both)
 
 
 def test_a_signature_of_another_is_refused_and_checked_once() -> None:

@@ -104,3 +104,15 @@ def test_places_are_bounded_for_each_device_and_for_all() -> None:
         assert len(bell) == 0
 
     run(work())
+
+
+def test_of_a_mailbox_that_nobody_waits_for_nothing_is_kept() -> None:
+    async def work() -> None:
+        bell = MailBell(ServiceLimits())
+        with bell.place(ANA), bell.place(BUDI):
+            with bell.place(ANA):
+                pass
+            assert set(bell.waited_for()) == {ANA, BUDI}
+        assert bell.waited_for() == []
+
+    run(work())

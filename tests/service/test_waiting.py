@@ -126,6 +126,28 @@ def test_a_deposit_between_looking_and_waiting_is_not_missed(
     assert looks == [0, 1]
 
 
+def test_who_is_woken_for_nothing_looks_once_and_waits_on(
+    service: LiveService,
+    backend: HTTPBackend,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relay: Relay = service.relay  # type: ignore[attr-defined]
+    inner, looks = relay.fetch, []
+
+    def fetch(*args: Any, **kwargs: Any) -> list[Waiting]:  # noqa: ANN401
+        looks.append(time.monotonic())
+        return inner(*args, **kwargs)
+
+    monkeypatch.setattr(relay, "fetch", fetch)
+    waiting = pool.submit(backend.fetch, BUDI, token(BUDI), 10, wait_ms=500)
+    waits(service, 1)
+    service.app.state.bell.ring(BUDI)
+    assert waiting.result(20) == []
+    # At first, when it was rung, and with its time: once more where a timer is early.
+    assert 3 <= len(looks) <= 4
+
+
 def test_a_wrong_token_does_not_wait(backend: HTTPBackend) -> None:
     with pytest.raises(BackendError, match="is not registered"):
         backend.fetch(BUDI, token(ANA), 10, wait_ms=LONG_MS)

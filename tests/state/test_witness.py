@@ -10,7 +10,7 @@ import pytest
 from e2ecross import Device, Text, Witness
 from e2ecross.errors import InvalidArgument, RestoredStore, StoreError, WitnessFailed
 from e2ecross.state.epoch import read_epoch
-from e2ecross.state.witness import MAX_EPOCH, CheckedWitness
+from e2ecross.state.witness import MAX_EPOCH, CheckedWitness, EpochWatch
 from e2ecross.stores import MemoryStore, Store
 from tests.support.devices import (
     ANA,
@@ -423,3 +423,12 @@ def test_what_a_witness_was_not_told_yet_it_is_told_once(epoch: int) -> None:
         witness.tell(epoch)
         assert told == [epoch]
     assert CheckedWitness(Recorder()).read() == epoch
+
+
+def test_each_refusal_is_counted() -> None:
+    watch = EpochWatch()
+    watch.note(5)
+    for refused in range(3):
+        assert watch.refusals == refused
+        with pytest.raises(RestoredStore):
+            watch.refuse(4)

@@ -452,12 +452,17 @@ class TestWorkers:
         put(store, 5, b"r", b"x")
         assert get(store, 5, b"r") == b"x"
 
-    def test_what_is_put_is_written_before_there_is_too_much(self, store: "PostgresStore") -> None:
+    @pytest.mark.parametrize(("count", "size", "most"), [(2_500, 100, 1_025), (35, 100_000, 12)])
+    def test_what_is_put_is_written_before_there_is_too_much(
+        self, store: "PostgresStore", round_trips: list[int], count: int, size: int, most: int
+    ) -> None:
+        """Too many statements, or more than a megabyte of records."""
         with store.transaction(1) as tx:
-            for number in range(2_500):
-                tx.put(SESSIONS, b"p", b"%d" % number, b"x" * 900)
+            for number in range(count):
+                tx.put(SESSIONS, b"p", b"%d" % number, b"x" * size)
+        assert max(round_trips) <= most
         with store.transaction(1) as tx:
-            assert tx.count(SESSIONS, b"p") == 2_500
+            assert tx.count(SESSIONS, b"p") == count
 
 
 class TestCutConnections:

@@ -40,7 +40,7 @@ T = TypeVar("T")
 _STORES: Final = os.environ.get("E2ECROSS_TEST_STORES", "")
 STRIPES: Final = 64 if _STORES else 0
 """Of a store of which nothing is said."""
-# Mutation testing runs thousands of suites, and mutates no store: memory will do (pyproject.toml).
+# Mutation testing runs thousands of suites, and mutates no store: memory will do (.ci/mutate.py).
 _IN_MEMORY: Final = bool(_STORES) or "MUTANT_UNDER_TEST" in os.environ
 KINDS: Final = ("memory",) if _IN_MEMORY else ("memory", "sqlite", "sealed")
 

@@ -265,6 +265,18 @@ def test_one_bucket_is_needed_at_most() -> None:
     assert find_needed_bucket(receiver, 0, 70) == 1
 
 
+@pytest.mark.parametrize(("last", "bucket"), [(61, 0), (62, 0), (63, 1), (64, 1)])
+def test_the_first_key_that_is_stepped_over_goes_into_the_bucket_that_is_at_hand(
+    last: int, bucket: int
+) -> None:
+    """Also where it is the last of a bucket or the first: one that is not at hand has others."""
+    receiver, _ = _receive(_ends()[1], 0, last)
+    assert find_needed_bucket(receiver, 0, 100) == bucket
+    stepped, _ = _receive(receiver, 0, last + 2)
+    before, after = (chains.epochs[-1].skipped.buckets for chains in (receiver, stepped))
+    assert {number for number in after if after[number] != before.get(number)} == {bucket}
+
+
 def test_stored_keys_are_counted_and_dropped_oldest_first() -> None:
     _, receiver = _ends()
     receiver, _ = _receive(receiver, 0, 11)

@@ -20,6 +20,7 @@ from e2ecross.protocol.spqr.state import (
     Negotiation,
     SpqrState,
     count_skipped_spqr_keys,
+    count_spqr_steps,
     drop_skipped_spqr_keys,
     find_needed_spqr_bucket,
     find_spqr_key,
@@ -348,6 +349,17 @@ def test_stored_keys_are_found_counted_and_dropped() -> None:
     with pytest.raises(DuplicateMessage):
         receive(fewer, sent[100].data)
     assert receive(fewer, sent[160].data)[1] == sent[160].key
+
+
+def test_the_steps_to_a_key_are_counted_before_they_are_taken() -> None:
+    ends = Ends()
+    sent = [ends.send(0) for _ in range(200)]
+    ends.deliver(1, sent[49].data)
+    state = ends.states[1]
+    steps = [count_spqr_steps(state, sent[place].data) for place in (10, 49, 50, 199)]
+    assert steps == [0, 0, 1, 150]
+    assert [count_spqr_steps(state, data) for data in (b"", b"\1\1")] == [0, 0]
+    assert count_spqr_steps(None, sent[199].data) == 0
 
 
 def test_states_show_no_secret() -> None:

@@ -19,6 +19,7 @@ from e2ecross.protocol.spqr.storage import (
     spqr_to_record,
     with_all_spqr_buckets,
     with_spqr_buckets,
+    without_spqr_buckets,
 )
 from e2ecross.wire.session_records import decode_skipped_keys, encode_skipped_keys
 from e2ecross.wire.spqr_records import (
@@ -118,6 +119,19 @@ def _describe(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
         return {key: _describe(item) for key, item in value.items()}
     return value
+
+
+def test_a_state_without_its_stored_keys_at_hand_lacks_nothing_else() -> None:
+    ends = Ends()
+    converse(ends, random.Random(1), 60, 0.0, 0.0)
+    late = [ends.send(0) for _ in range(100)]
+    ends.deliver(1, late[-1].data)
+    state = ends.states[1]
+    assert state is not None
+    slim = without_spqr_buckets(state)
+    assert not any(chain.skipped.buckets for chain in slim.chains.epochs)
+    buckets = {chain.epoch: chain.skipped.buckets for chain in state.chains.epochs}
+    assert _describe(with_all_spqr_buckets(slim, buckets)) == _describe(state)
 
 
 @given(st.integers(0, 2**32), st.floats(0, 0.5), st.floats(0, 0.5))

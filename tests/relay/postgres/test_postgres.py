@@ -295,6 +295,24 @@ def test_connections_that_the_server_has_ended_are_made_anew(three: Relay, addre
     assert three.fetch(ANA, token(ANA), 10) == []
 
 
+def test_who_loses_each_connection_as_it_begins_is_told_in_the_end(
+    three: Relay, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, lost = postgres._begin, []
+
+    def lose(raw: Any, *rest: Any) -> None:  # noqa: ANN401
+        lost.append(raw.info.backend_pid)
+        assert len(lost) < 10
+        with psycopg.connect(address) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", lost[-1:])
+        begin(raw, *rest)
+
+    monkeypatch.setattr(postgres, "_begin", lose)
+    with pytest.raises(BackendError):
+        three.mail_marks([ANA])
+    assert len(lost) > 1
+
+
 def test_one_that_is_lost_within_a_call_keeps_nothing(three: Relay, address: str) -> None:
     def cut(connection: object) -> None:
         raw = connection._raw  # type: ignore[attr-defined]
