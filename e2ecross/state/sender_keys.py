@@ -278,7 +278,7 @@ def forget_sender_keys(tx: Transaction, sender: Address) -> None:
     partition = address_key(sender)
     with suppress(RecordCorrupted):  # seeds of what cannot be listed stay, and open nothing
         for row, _ in tx.list(Table.SENDER_KEYS, partition):
-            tx.clear(Table.SENDER_KEY_SEEDS, partition + row)
+            _drop(tx, partition, row)
     tx.clear(Table.SENDER_KEYS, partition)
 
 

@@ -178,11 +178,9 @@ def _check_module(module: str, arguments: list[str]) -> None:
     if module.startswith("e2ecross."):
         assert find_spec(module), f"there is no {module}"
         return
-    if module == "benchmarks":
-        importlib.import_module("benchmarks.__main__").parse(arguments)
-        return
-    if module.startswith(("tests.", "benchmarks.")):
-        importlib.import_module(module).parse(arguments)
+    if module.split(".")[0] in ("tests", "benchmarks"):
+        is_folder = (ROOT / module.replace(".", "/")).is_dir()
+        importlib.import_module(f"{module}.__main__" if is_folder else module).parse(arguments)
         return
     wanted = " ".join(extras["dev"] + extras["test"] + extras["docs"])
     assert module in wanted or (module in sys.stdlib_module_names and find_spec(module)), module
