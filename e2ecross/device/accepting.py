@@ -3,8 +3,9 @@
 
 Rules:
 - A device is a number and a key. Of a number that is gone, or has another key, all goes that
-  belonged to the key before: its identity, its sessions, its sender keys, what waits for it. So a
-  number may be given again.
+  belonged to the key before: its identity, its sessions, what waits for it. So a number may be
+  given again. Its sender keys stay until others push them out: a message under one is refused as
+  of a device that is not listed, and nobody is asked for its key.
 - Rows of devices that stay are not touched. The identity of device 1 is the account's, and changes
   only as identities do.
 - This device has no session with itself, and nothing is kept of it here.
@@ -29,7 +30,6 @@ from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Backlog, BacklogName, forget_backlog, free_backlog
-from e2ecross.state.sender_keys import forget_sender_keys
 from e2ecross.state.session_store import forget_sessions, send_to_identity
 from e2ecross.state.trust import find_identity_record, forget_identity, put_listed_identity
 from e2ecross.stores.base import Transaction
@@ -163,7 +163,6 @@ def _forget_device(
     address = Address(user.app, user.user, number)
     forget_identity(tx, address)
     forget_sessions(tx, address, listed_key)
-    forget_sender_keys(tx, address)
     for name in BacklogName:
         forget_backlog(tx, Backlog(name, address))
     for account in {user, context.address.user_id}:

@@ -16,7 +16,6 @@ Source: docs/wire-format.md, sender keys.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -53,7 +52,6 @@ __all__ = [
     "find_group_of",
     "find_own_sender_key",
     "find_sender_key",
-    "forget_sender_keys",
     "group_key_place",
     "own_sender_key_from_bytes",
     "put_own_sender_key",
@@ -271,15 +269,6 @@ def drop_sender_keys_of(tx: Transaction, group: GroupId) -> None:
             origin = each.key.origin
             if origin is not None and origin.made.group_id == group:
                 _drop(tx, partition, each.row)
-
-
-def forget_sender_keys(tx: Transaction, sender: Address) -> None:
-    """Forget all keys of another device, which is gone, or has another identity."""
-    partition = address_key(sender)
-    with suppress(RecordCorrupted):  # seeds of what cannot be listed stay, and open nothing
-        for row, _ in tx.list(Table.SENDER_KEYS, partition):
-            _drop(tx, partition, row)
-    tx.clear(Table.SENDER_KEYS, partition)
 
 
 def sender_key_from_row(row: bytes, record: bytes) -> HeldSenderKey:

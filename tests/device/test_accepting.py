@@ -36,7 +36,6 @@ from tests.support.devices import (
     start,
 )
 from tests.support.readers import key_of, notices, pending_of, sessions_of
-from tests.support.sender_keys import UUID
 
 LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 ACCOUNT = ANA.user_id
@@ -65,7 +64,6 @@ class Home:
         budi, address = self.budi, device.address
         device.encrypt(BUDI, Text("is lost"))
         say(device, budi, "comes after one that is lost")
-        self.leave_sender_key(device)
         context = budi._context
         with peer_transaction(context, ACCOUNT) as tx:
             for user in (ACCOUNT, BUDI.user_id):
@@ -74,15 +72,6 @@ class Home:
         envelope = budi.encrypt(address, Text("waits"))
         with context.store.transaction() as tx:
             put_envelope(tx, envelope)
-
-    def leave_sender_key(self, device: Device) -> None:
-        """A key for a group, under which one message is lost and the next one comes."""
-        if device._context.store.stripes:
-            return  # such a device sends into no groups
-        self.budi.process_distribution_raw(device.address, UUID, device.new_sender_key_raw(UUID))
-        device.encrypt_group_raw(UUID, b"is lost")
-        late = device.encrypt_group_raw(UUID, b"comes after it")
-        self.budi.decrypt_group_raw(device.address, UUID, late)
 
 
 def rows_about(device: Device, address: Address) -> set[Table]:
@@ -114,8 +103,6 @@ EVERYTHING = {
     Table.SESSIONS,
     Table.SKIPPED_KEYS,
     Table.SPQR,
-    Table.SENDER_KEYS,
-    Table.SENDER_KEY_SEEDS,
     Table.OUTBOX,
     Table.ACCOUNTS,
 }
