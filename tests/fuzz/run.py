@@ -3,6 +3,7 @@
 
     python -m tests.fuzz.run list
     python -m tests.fuzz.run search --seconds 120              each target, one after the other
+    python -m tests.fuzz.run search --jobs 2                   or two at once
     python -m tests.fuzz.run search --seconds 600 decrypt script
     python -m tests.fuzz.run keep                              the least that reaches the same code
     python -m tests.fuzz.run replay decrypt .fuzz/findings/decrypt-crash-0123...
@@ -14,12 +15,11 @@ import argparse
 import hashlib
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 ROOT: Final = Path(__file__).parents[2]
 WORK: Final = ROOT / ".fuzz"
@@ -30,26 +30,25 @@ _PACKAGE: Final = str(ROOT / "e2ecross") + os.sep
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exit when it asks for something that there is not."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run")
-    parser.add_argument("command", choices=("list", "search", "one", "keep", "replay"))
+    parser.add_argument("command", choices=("list", "search", "keep", "replay"))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at once (default: 1)")
     parser.add_argument("names", nargs="*", help="targets, by default all; replay: one, then files")
     options = parser.parse_intermixed_args(arguments)
-    if options.command != "one":  # which instruments the package before anything imports it
-        from tests.fuzz.targets import TARGETS
+    if options.command == "search":
+        _instrument()
+    from tests.fuzz.targets import TARGETS
 
-        names = options.names[:1] if options.command == "replay" else options.names
-        unknown = set(names) - set(TARGETS)
-        if unknown or (options.command == "replay" and not names):
-            parser.error(f"no such target: {', '.join(sorted(unknown))}; see list")
+    names = options.names[:1] if options.command == "replay" else options.names
+    unknown = set(names) - set(TARGETS)
+    if unknown or (options.command == "replay" and not names):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}; see list")
     return options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says."""
     options = parse(arguments)
-    if options.command == "one":
-        _search_here(options.names[0], options.seconds)
-        return 0
     from tests.fuzz.targets import TARGETS
 
     if options.command == "list":
@@ -61,42 +60,65 @@ def main(arguments: Sequence[str]) -> int:
             print(file, TARGETS[name].run(Path(file).read_bytes()))
         return 0
     names = options.names or list(TARGETS)
-    action = _search if options.command == "search" else _keep
-    return max([action(name, options.seconds) for name in names], default=0)
+    if options.command == "search":
+        return _search(names, options.seconds, options.jobs)
+    for name in names:
+        _keep(name)
+    return 0
 
 
 # --- Search ---------------------------------------------------------------------------------
 
 
-def _search(name: str, seconds: int) -> int:
-    """Search in a process of its own: libFuzzer never returns."""
-    environment = os.environ | {"PYTHONHASHSEED": "0"}
+def _instrument() -> None:
+    """Import the package so that a search sees which ways it goes; that takes ten seconds, once."""
     if Path("/dev/shm").is_dir():  # noqa: S108  # files of a moment need no disk
-        environment.setdefault("TMPDIR", "/dev/shm")  # noqa: S108
-    command = [sys.executable, "-m", "tests.fuzz.run", "one", name, "--seconds", str(seconds)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    log = done.stdout + done.stderr
-    WORK.mkdir(exist_ok=True)
-    WORK.joinpath(f"{name}.log").write_text(log, "utf-8")
-    executed = re.findall(r"(?:stat::number_of_executed_units:|Done)\s*(\d+)", log)
-    collected = len(list(WORK.joinpath(name).iterdir()))
-    found = "FINDING, see .fuzz/findings" if done.returncode else "no finding"
-    print(f"{name}: {executed[-1] if executed else '?'} executions, {collected} collected, {found}")
-    return done.returncode
-
-
-def _search_here(name: str, seconds: int) -> None:
+        os.environ.setdefault("TMPDIR", "/dev/shm")  # noqa: S108
     import atheris
 
     # A wide net: what is instrumented is what coverage guides by.
     with atheris.instrument_imports(include=["e2ecross"]):
-        from tests.fuzz.targets import CORPUS, TARGETS
+        import tests.fuzz.targets  # noqa: F401
+
+
+def _search(names: Iterable[str], seconds: int, jobs: int) -> int:
+    """Search each in a process of its own: libFuzzer never returns."""
+    left, running, worst = list(names), dict[int, str](), 0
+    while left or running:
+        while left and len(running) < jobs:
+            name = left.pop(0)
+            pid = os.fork()
+            if not pid:
+                _search_here(name, seconds)
+            running[pid] = name
+        pid, status = os.wait()
+        worst = max(worst, _report(running.pop(pid), os.waitstatus_to_exitcode(status)))
+    return worst
+
+
+def _report(name: str, code: int) -> int:
+    """Tell what a search has done; 1 if it has found something."""
+    log = WORK.joinpath(f"{name}.log").read_text("utf-8", "replace")
+    executed = re.findall(r"(?:stat::number_of_executed_units:|Done)\s*(\d+)", log)
+    collected = len(list(WORK.joinpath(name).iterdir()))
+    found = "FINDING, see .fuzz/findings" if code else "no finding"
+    print(f"{name}: {executed[-1] if executed else '?'} executions, {collected} collected, {found}")
+    sys.stdout.flush()
+    return 1 if code else 0
+
+
+def _search_here(name: str, seconds: int) -> NoReturn:
+    import atheris
+
+    from tests.fuzz.targets import CORPUS, TARGETS
+
     target = TARGETS[name]
     folder = WORK / name
     for path in (folder, FINDINGS):
         path.mkdir(parents=True, exist_ok=True)
+    log = os.open(WORK / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream in (1, 2):
+        os.dup2(log, stream)
     seeds = CORPUS / name
     for seed in target.seeds():
         folder.joinpath(hashlib.sha1(seed, usedforsecurity=False).hexdigest()).write_bytes(seed)
@@ -115,12 +137,13 @@ def _search_here(name: str, seconds: int) -> None:
     folders = [str(folder), *([str(seeds)] if seeds.is_dir() else [])]
     atheris.Setup([sys.argv[0], *options, *folders], one_input)
     atheris.Fuzz()
+    os._exit(70)  # not reached: it ends the process
 
 
 # --- Keep -----------------------------------------------------------------------------------
 
 
-def _keep(name: str, _: int) -> int:
+def _keep(name: str) -> None:
     """Write into `tests/corpus/` the smallest inputs that reach all that the collected ones do."""
     from tests.fuzz.targets import CORPUS, TARGETS
 
@@ -138,7 +161,6 @@ def _keep(name: str, _: int) -> int:
     for file, data in names.items():
         folder.joinpath(file).write_bytes(data)
     print(f"{name}: {len(inputs)} collected, {len(names)} kept, {sum(map(len, kept))} bytes")
-    return 0
 
 
 def smallest(run: Callable[[bytes], str], inputs: Iterable[bytes]) -> list[bytes]:
