@@ -35,8 +35,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="searches at once (default: 1)")
     parser.add_argument("names", nargs="*", help="targets, by default all; replay: one, then files")
     options = parser.parse_intermixed_args(arguments)
-    if options.command == "search":
-        _instrument()
     from tests.fuzz.targets import TARGETS
 
     names = options.names[:1] if options.command == "replay" else options.names
@@ -48,6 +46,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says."""
+    if arguments[:1] == ["search"]:  # before anything imports the package
+        _instrument()
     options = parse(arguments)
     from tests.fuzz.targets import TARGETS
 
