@@ -50,6 +50,7 @@ from tests.support.accounts import (
     new_client,
     sign_devices,
 )
+from tests.support.depth import deepened
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -573,7 +574,7 @@ def test_what_is_not_forwarded(ana: list[Client], known: list[Client], message: 
 _SETS = st.sampled_from([frozenset[int](), frozenset({10}), ALL, ALL - {32}, ALL - {14, 33}])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=deepened(25))
 @given(contents(), st.lists(_SETS, min_size=1, max_size=3), st.booleans(), st.booleans())
 def test_whatever_is_sent_is_read_at_every_end(
     content: SentContent, announced: list[frozenset[int]], expires: bool, view_once: bool

@@ -37,6 +37,7 @@ from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys
 from tests.support.accounts import account, change_devices, device_of, new_client, sign_devices
+from tests.support.depth import deepened
 from tests.support.devices import NOW_MS, BackendSimulator, make_device
 from tests.support.store_kinds import STRIPES
 
@@ -357,4 +358,4 @@ class AccountsMachine(RuleBasedStateMachine):
 
 
 TestAccounts = AccountsMachine.TestCase
-TestAccounts.settings = settings(settings(), max_examples=25, stateful_step_count=25)
+TestAccounts.settings = settings(max_examples=deepened(25), stateful_step_count=25)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -60,6 +60,7 @@ from tests.attacks.support import (
     person,
     wrapper_fields,
 )
+from tests.support.depth import deepened
 
 MAX_STARTS = 4  # of each device: more, and no session lives long enough for its limits
 ONE_TIME_PREKEYS = 10
@@ -425,25 +426,15 @@ class MixedSQLiteDeviceMachine(SQLiteDeviceMachine):
 
 
 TestDevices = DeviceMachine.TestCase
-TestDevices.settings = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=150,
-    stateful_step_count=50,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestDevices.settings = settings(max_examples=deepened(150), stateful_step_count=50)
 
 TestDevicesWithFiles = SQLiteDeviceMachine.TestCase
-TestDevicesWithFiles.settings = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=20,
-    stateful_step_count=30,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestDevicesWithFiles.settings = settings(max_examples=deepened(20), stateful_step_count=30)
 
 TestMixedDevices = MixedDeviceMachine.TestCase
-TestMixedDevices.settings = settings(TestDevices.settings, max_examples=40)
+TestMixedDevices.settings = settings(max_examples=deepened(40), stateful_step_count=50)
 
 TestMixedDevicesWithFiles = MixedSQLiteDeviceMachine.TestCase
-TestMixedDevicesWithFiles.settings = settings(TestDevicesWithFiles.settings, max_examples=6)
+TestMixedDevicesWithFiles.settings = settings(
+    TestDevicesWithFiles.settings, max_examples=deepened(6)
+)

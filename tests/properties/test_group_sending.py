@@ -18,6 +18,7 @@ from e2ecross.state.groups import find_state
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.sender_key_message import SenderKeyForm, decode_sender_key_message
+from tests.support.depth import deepened
 from tests.support.devices import ANA, BUDI, TOKO, start
 from tests.support.entropy import SeededEntropy
 from tests.support.group_sending import announce, empty, granted, grants, send
@@ -132,7 +133,7 @@ class Sending(RuleBasedStateMachine):
 
 
 TestSending = Sending.TestCase
-TestSending.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)
+TestSending.settings = settings(max_examples=deepened(80), stateful_step_count=20)
 
 
 def test_a_store_that_was_put_back_sends_under_no_iteration_again() -> None:

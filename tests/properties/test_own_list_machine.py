@@ -201,4 +201,4 @@ class OwnList(RuleBasedStateMachine):
 
 
 TestOwnList = OwnList.TestCase
-TestOwnList.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestOwnList.settings = settings(stateful_step_count=30)

@@ -34,6 +34,7 @@ from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from e2ecross.wire.signal_message import VERSIONS, MessageVersion, decode_signal_message
 from e2ecross.wire.spqr_message import decode_spqr_message
+from tests.support.depth import deepened
 from tests.support.parties import NOW_MS, Party, Sealed, inner_message, sending_chain
 from tests.support.records import load_record, save_record
 from tests.support.values import with_fields
@@ -343,7 +344,7 @@ class HostileNetwork(RuleBasedStateMachine):
         assert bob.current.pending is None
 
 
-HostileNetwork.TestCase.settings = settings(max_examples=3 * settings().max_examples)
+HostileNetwork.TestCase.settings = settings(max_examples=deepened(180))
 TestHostileNetwork = HostileNetwork.TestCase
 
 
@@ -353,7 +354,7 @@ class MixedNetwork(HostileNetwork):
     pq = True
 
 
-MixedNetwork.TestCase.settings = settings(deadline=None, max_examples=settings().max_examples // 2)
+MixedNetwork.TestCase.settings = settings(max_examples=deepened(30))
 TestMixedNetwork = MixedNetwork.TestCase
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -23,6 +23,7 @@ from e2ecross.protocol import ratchet
 from e2ecross.state.epoch import read_epoch
 from e2ecross.wire.signal_message import decode_signal_message
 from tests.attacks.support import ANA, BUDI, Person, inner_message, person
+from tests.support.depth import deepened
 from tests.support.entropy import SeededEntropy
 from tests.support.restores import Copy, put_back, take_copy
 from tests.support.witness import Keychain
@@ -231,10 +232,4 @@ class RestoreMachine(RuleBasedStateMachine):
 
 
 TestRestores = RestoreMachine.TestCase
-TestRestores.settings = settings(
-    deadline=None,
-    derandomize=True,
-    max_examples=50,
-    stateful_step_count=40,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestRestores.settings = settings(max_examples=deepened(50), stateful_step_count=40)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted, StoreError
@@ -191,7 +191,6 @@ def test_what_putting_and_removing_cost_does_not_depend_on_what_lies_there() -> 
     assert costs[0] == costs[1] <= 12
 
 
-@settings(max_examples=60)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 12), st.just("walk")), max_size=60))
 def test_a_queue_is_a_list_that_forgets_nothing_of_its_numbers(steps: list[object]) -> None:
     """None: append. A number: remove it. `walk`: walk from everywhere, which changes nothing."""

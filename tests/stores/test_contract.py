@@ -29,6 +29,7 @@ from tests.stores.support import (
     make_store,
     put,
 )
+from tests.support.depth import deepened
 
 SESSIONS = Table.SESSIONS
 
@@ -440,7 +441,7 @@ def test_a_store_is_a_dict_with_transactions(kind: str, transactions: Transactio
 
 
 @pytest.mark.parametrize("kind", POSTGRES)
-@settings(max_examples=15)  # each makes a store in a database
+@settings(max_examples=deepened(15))  # each makes a store in a database
 @given(TRANSACTIONS)
 def test_a_store_in_a_database_is_a_dict_with_transactions(
     kind: str, transactions: Transactions
