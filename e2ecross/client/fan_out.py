@@ -43,6 +43,7 @@ from e2ecross.errors import (
     NotRegistered,
     RecordCorrupted,
     RemoteError,
+    UnknownRecipient,
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Backlog, BacklogName, Waiting
@@ -385,7 +386,8 @@ class FanOut:
         for (waiting, unsettled), now in zip(listed.items(), found, strict=True):
             del self._unsettled[waiting]
             message, error, is_refused = unsettled
-            if now is True:
+            # With a device that is not listed any more its backlog has gone: nobody has sent that.
+            if now is True and not isinstance(error, UnknownRecipient):
                 continue
             if now is False and not is_refused:
                 error = refused_for_another()
