@@ -358,11 +358,7 @@ class FanOut:
             self._round(touched, post)
 
     def _may_be_behind(self, gone: Set[UserId]) -> bool:
-        """Whether the back end tells of newer lists than was sent by, or of devices that are gone.
-
-        Args:
-            gone: accounts of those, since the last look.
-        """
+        """Whether the back end tells of newer lists than was sent by, or that devices are gone."""
         is_newer = any(seq > self._seqs.get(user, 0) for user, seq in self._told.seqs.items())
         return self._failure is None and (bool(gone) or is_newer)
 

@@ -36,7 +36,8 @@ def test_every_test_that_is_named_exists() -> None:
         for test in named(tests):
             path, _, function = test.partition("::")
             tree = ast.parse(ROOT.joinpath(path).read_text("utf-8"))
-            known = {getattr(node, "name", getattr(node, "id", "")) for node in ast.walk(tree)}
+            nodes = [*ast.walk(tree)]
+            known = {getattr(node, "name", getattr(node, "id", "")) or "" for node in nodes}
             assert function in known or not function, test
             assert any(name.startswith(("test_", "Test")) for name in known), test
 
