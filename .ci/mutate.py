@@ -3,7 +3,8 @@
 
 mutmut makes the mutants, under `mutants/`. The tests are collected once. Each mutant begins with
 what killed others of its function, then come the tests of its module, then the fastest; the first
-that fails ends it. Every 100th child runs the program unchanged, and has to pass.
+that fails ends it, and one that takes too long does when it has done so twice. Every 100th child
+runs the program unchanged, and has to pass.
 
     python .ci/mutate.py                                  every mutant
     python .ci/mutate.py protocol.spqr --sample 200       of what is named, so many, by chance
@@ -106,13 +107,14 @@ class Run:
         self.reaching: dict[str, list[str]] = defaultdict(list)  # tests of each function
         self.killers: dict[str, dict[str, None]] = defaultdict(dict)  # of each function
         self.failed: set[str] = set()
+        self.slow: set[str] = set()  # mutants that have taken too long once: they are tried again
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Learn which tests reach what, and try the mutants."""
         self.items = {item.nodeid: item for item in session.items}
         self._learn()
         for line in _read(RESULTS):
-            if "by" in line:
+            if line["outcome"] == "killed":
                 self.killers[_function(line["mutant"])][line["by"]] = None
         running: Running = {}
         for number, mutant in enumerate(self.mutants):
@@ -120,11 +122,14 @@ class Run:
             for name in ("", mutant) if number % UNCHANGED_EVERY == 0 else (mutant,):
                 if len(running) == self.options.jobs:
                     self._settle(running)
-                at = mmap.mmap(-1, 4)  # which test it is at; the child writes it
-                running[self._fork(name, partial(self._run, tests, at))] = name, tests, at
+                self._try(name, tests, running)
         while running:
             self._settle(running)
         return True
+
+    def _try(self, mutant: str, tests: list[str], running: Running) -> None:
+        at = mmap.mmap(-1, 4)  # which test it is at; the child writes it
+        running[self._fork(mutant, partial(self._run, tests, at))] = mutant, tests, at
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """End the child at the first failure; where the program is unchanged, tell of it."""
@@ -222,10 +227,14 @@ class Run:
                 raise RuntimeError(f"{tests[last]} fails unchanged")
             return
         line: dict[str, Any] = {"mutant": mutant, "outcome": "survived" if tests else "no tests"}
-        if status:
-            timeout = os.WIFSIGNALED(status) and os.WTERMSIG(status) in TIMERS
-            line = {"mutant": mutant, "outcome": "timeout" if timeout else "killed"}
-            line["by"] = tests[last]
+        if status and os.WIFSIGNALED(status) and os.WTERMSIG(status) in TIMERS:
+            if mutant not in self.slow:  # the machine may have been busy
+                self.slow.add(mutant)
+                self._try(mutant, tests, running)
+                return
+            line = {"mutant": mutant, "outcome": "timeout", "by": tests[last]}
+        elif status:
+            line = {"mutant": mutant, "outcome": "killed", "by": tests[last]}
             self.killers[_function(mutant)][tests[last]] = None
         elif last + 1 < len(tests):
             line["left"] = len(tests) - last - 1

@@ -345,17 +345,19 @@ class FanOut:
             # A newer one may have come with a message since: with one that was taken in before a
             # list is accepted that removes its sender, or in another process.
             newer |= find_replaced(link.context, self._seqs)
-            touched = [
-                message
+            # What is told names a copy by its device: it is of a message that is known, or one.
+            known = {message.name: message for message in self._outcomes}
+            touched = dict.fromkeys(
+                known.setdefault(message.name, message)
                 for message in self._told.messages
                 if message.address.user_id in newer or own in newer
-            ]
+            )
             if not touched:
                 return
             self._asked.users.update((own, *(message.address.user_id for message in touched)))
             for message in touched:
                 self._outcomes.setdefault(message, Outcome(message.address))
-            self._round(touched, post)
+            self._round([*touched], post)
 
     def _may_be_behind(self, gone: Set[UserId]) -> bool:
         """Whether the back end tells of newer lists than was sent by, or that devices are gone."""

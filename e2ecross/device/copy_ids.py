@@ -35,6 +35,11 @@ class Outgoing(NamedTuple):
     is_new: bool
     is_shared: bool = False
 
+    @property
+    def name(self) -> tuple[UserId, bytes]:
+        """Which message it is, whatever device of the recipient stands for the account."""
+        return self.address.user_id, self.message_id
+
 
 class CopyIds(NamedTuple):
     """Ids of a message, 16 bytes each: that of its copies, and that of those for own devices."""

@@ -8,6 +8,7 @@ import pytest
 
 from e2ecross import Client, Message, Notice, NoticeKind, Text
 from e2ecross.errors import (
+    BackendError,
     InvalidArgument,
     NotPrimary,
     NotRegistered,
@@ -113,6 +114,22 @@ class TestNewLists:
         assert reached == {1, 3, 4}
         (items,) = world.run(desk)
         assert [each.content for each in messages(items)] == [Text("to those that are there")]
+
+    def test_a_message_behind_another_one_names_each_device_that_it_is_for(
+        self, world: World
+    ) -> None:
+        world.budi.send(ANA.user_id, Text("to three"))
+        world.run()
+        desk = new_client(device_of(ANA, 4), world.backend, clock=world.clock)
+        change_devices(world.backend, world.phone, world.laptop, world.tablet, desk)
+        world.backend.fail("deposit")
+        with pytest.raises(BackendError):
+            world.budi.send(ANA.user_id, Text("waits"))
+        sent = world.budi.send(ANA.user_id, Text("behind it"))
+        assert sorted(each.address.device for each in sent.deliveries) == [1, 2, 3, 4]
+        (items,) = world.run(desk)
+        texts = [each.content for each in messages(items)]
+        assert texts == [Text("waits"), Text("behind it")]
 
 
 class TestMarkRead:
