@@ -57,11 +57,8 @@ def sweep_outbox(link: Link, told: Told) -> None:
 
 def stripes_in_turn(link: Link) -> list[int]:
     """Return the stripes in which something waits: last those that were last tried in vain."""
-    stripes = stripes_to_sweep(link.context)
     turns = {stripe: turn for turn, stripe in enumerate(list(link.in_vain))}
-    for gone in turns.keys() - set(stripes):
-        link.in_vain.pop(gone, None)
-    return sorted(stripes, key=lambda stripe: turns.get(stripe, -1))
+    return sorted(stripes_to_sweep(link.context), key=lambda stripe: turns.get(stripe, -1))
 
 
 def sweep_stripes(link: Link, stripes: Iterable[int], told: Told, *, if_due: bool = False) -> None:

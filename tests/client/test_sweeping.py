@@ -177,6 +177,33 @@ def test_stripes_in_which_calls_fail_delay_others_for_one_round_at_most(
     assert read(fleet.customer(others[1])) == ["a", "b"]
 
 
+def test_of_stripes_in_which_calls_fail_those_come_first_that_were_tried_longest_ago(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = fleet.worker()
+    customers = [strangers(stripe)[0] for stripe in range(1, 25)]
+    for each in customers:
+        fleet.customer(each)
+        one.send(each, Text("a"))
+    fleet.backend.fail("deposit", times=1_000)
+    for each in customers:
+        promise(one, each, "b")
+    tried: list[Address] = []
+
+    def fail(token: bytes, envelopes: Sequence[bytes], **_: object) -> Deposited:
+        tried.extend(dict.fromkeys(Envelope.decode(each).recipient for each in envelopes))
+        raise BackendError("none of them goes")
+
+    monkeypatch.setattr(fleet.backend, "deposit_all", fail)
+    for sweep in (one.maintain, one.receive) * 4:
+        fleet.clock.advance(HOLD_MS)
+        with pytest.raises(BackendError):
+            sweep()
+    first, again = list(dict.fromkeys(tried[: len(tried) // 2])), tried[len(tried) // 2 :]
+    assert sorted(first, key=str) == sorted(customers, key=str)
+    assert list(dict.fromkeys(again)) == first
+
+
 def test_what_waits_for_keys_alone_goes_as_soon_as_they_can_be_fetched(fleet: Fleet) -> None:
     """As where a deposit fails, and however often it was tried in vain before."""
     one, citra = fleet.worker(), Address("messenger", "citra")

@@ -369,3 +369,14 @@ def test_a_stripe_that_was_put_back_too_often_gives_no_number_twice() -> None:
         with pytest.raises(StoreError, match="has used its numbers"):
             QUEUE.append(tx, b"")
         assert read_stripe(tx).next_queue_number == 2**40
+
+
+def test_what_is_damaged_stands_there() -> None:
+    class Damaged:
+        def get(self, *_: object) -> bytes:
+            raise RecordCorrupted("a record is damaged")
+
+    tx = cast(Transaction, Damaged())
+    assert QUEUE.has(tx, 1)
+    with pytest.raises(RecordCorrupted, match="more than is counted"):
+        QUEUE.require_unused(tx, 1)
