@@ -140,8 +140,6 @@ class Summary:
         yield Heading("In short: three apps, one back end that could read nothing")
         title = f"{names} and the shop {shop.name} ({shop.app}) talked:"
         yield Ledger(title, self._results(), good=True)
-        if self.sent_over_network is None:
-            yield Paragraph("Not shown: a network. What it needs:  pip install 'e2ecross[demo]'")
         each_time = _all(self.attacks_refused, self.attacks_tried, "each time")
         yield Ledger(
             f"The back end attacked {self.attacks_tried} times, {each_time} in vain:",
@@ -191,7 +189,7 @@ class Summary:
 
     def _over_network(self) -> list[tuple[str, str]]:
         sent = self.sent_over_network
-        if sent is None:
+        if sent is None:  # its scene has said what it needs
             return []
         how_many = "all" if sent == self.letters_sent else sent
         return [
