@@ -39,7 +39,7 @@ def test_there_is_a_button_for_each_attack(page: Page) -> None:
 @pytest.mark.parametrize("name", VERDICTS)
 def test_an_attack_has_its_verdict(page: Page, name: str) -> None:
     verdict, did, came = page.attack(name)
-    assert verdict in VERDICTS[name]
+    assert verdict in VERDICTS[name], came
     assert page.text("#log > li:first-child .badge") == LABELS[verdict]
     for sentence in (did, came):
         assert re.fullmatch(r"[A-Z].*[.!?]", sentence), sentence

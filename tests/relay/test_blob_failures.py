@@ -7,7 +7,6 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -200,19 +199,21 @@ def test_what_a_signal_handler_raises_is_no_error_of_the_folder(
     assert put(half, 1, 300, DATA[300:]) == 700
 
 
-def test_a_file_that_is_busy_changes_nothing(
-    place: Place, half: AnyStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 20)
-    with closing(sqlite3.connect(place.database)) as connection, ThreadPoolExecutor(1) as pool:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 50)
+
+
+@pytest.mark.usefixtures("impatient")  # before there is a connection
+def test_a_file_that_is_busy_changes_nothing(place: Place, half: AnyStore) -> None:
+    with closing(sqlite3.connect(place.database)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         for call in (
             lambda: put(half, 1, 300, DATA[300:]),
             lambda: begin(half, 2, 1),
             lambda: delete(half, 1),
         ):
-            # In a thread of its own, whose connection waits for no longer.
-            failed(pool.submit(call).result, "another process held it")
+            failed(call, "another process held it")
         connection.rollback()
     assert place.part(1).read_bytes() == DATA[:300]
     assert put(half, 1, 300, DATA[300:]) == 700

@@ -87,7 +87,7 @@ class Hands:
         """
         people = [PHONES[reader] for reader in readers]
         held = {person.address for person in people}
-        with self.play.holding(lambda address, _: address in held):
+        with self.play.holding(held):
             written, _ = self.play.send(phone, chat, text)
             envelopes = [self.copy_of(written, person) for person in people]
             for person, envelope in zip(people, envelopes, strict=True):

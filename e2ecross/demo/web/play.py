@@ -4,11 +4,12 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from e2ecross.address import Address
 from e2ecross.demo.people import DemoFailed
 from e2ecross.demo.web.cast import CITRA, PHONES, USERS
 from e2ecross.demo.web.journal import Journal
@@ -197,16 +198,14 @@ class Play:
         return group
 
     @contextlib.contextmanager
-    def holding(self, holds: Callable[[str, bytes], bool]) -> Iterator[None]:
-        """Let the back end hand out nothing that `holds` says yes to, as long as the block runs.
+    def holding(self, addresses: Collection[str]) -> Iterator[None]:
+        """Let the back end hand out nothing from these mailboxes as long as the block runs."""
 
-        It is given the address of the mailbox and the envelope.
-        """
-        before = self.relay.holds
-        self.relay.holds = lambda address, envelope: (
-            holds(str(address), envelope) or (before is not None and before(address, envelope))
-        )
+        def holds(address: Address, _: bytes) -> bool:
+            return str(address) in addresses
+
+        self.relay.hold(holds)
         try:
             yield
         finally:
-            self.relay.holds = before
+            self.relay.release(holds)

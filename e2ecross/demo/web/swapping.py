@@ -169,7 +169,7 @@ class Swap:
     def start(self) -> None:
         """Hand out its own keys from now on, and read what passes."""
         self._play.relay.key_source = self._hand_out
-        self._play.relay.holds = self._is_for_us
+        self._play.relay.hold(self._is_for_us)
         self._thread.start()
 
     def has_read(self, text: str) -> bool:

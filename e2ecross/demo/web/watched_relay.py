@@ -26,8 +26,9 @@ from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 
-__all__ = ["Say", "WatchedRelay"]
+__all__ = ["Holds", "Say", "WatchedRelay"]
 
+Holds = Callable[[Address, bytes], bool]
 Say = Callable[[Mapping[str, Any]], None]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -71,8 +72,6 @@ class WatchedRelay(Relay):
     """A relay that is looked at.
 
     Attributes:
-        holds: asked of each envelope that a device fetches, with the device's address and the
-            envelope; True: it is not handed out now. None: everything is.
         key_source: asked whenever somebody asks for somebody's keys: returns an answer, or None:
             the true one is given.
 
@@ -97,7 +96,7 @@ class WatchedRelay(Relay):
         self._envelopes: _Newest[tuple[str, str], bytes] = _Newest(_KEPT_ENVELOPES)
         self._lists: _Newest[tuple[str, bytes], bool] = _Newest(_REMEMBERED)
         self._by_hand: _Newest[bytes, bool] = _Newest(_REMEMBERED)
-        self.holds: Callable[[Address, bytes], bool] | None = None
+        self._holds: list[Holds] = []
         self.key_source: (
             Callable[[UserId, KeysWanted], UserKeys | UnknownRecipient | None] | None
         ) = None
@@ -172,14 +171,14 @@ class WatchedRelay(Relay):
         holder: bytes = b"",
     ) -> list[Waiting]:
         """See `Relay`; what is held back is left out."""
-        found = super().fetch(
-            address, token, limit, after, wait_ms=wait_ms, hold_ms=hold_ms, holder=holder
-        )
-        if self.holds is not None:
-            holds = self.holds
-            found = [each for each in found if not holds(address, each.envelope)]
-        for number, encoded in found:
-            self._note_fetched(number, address, encoded)
+        with self._watching:  # what was read while it was held is not handed out after it
+            found = super().fetch(
+                address, token, limit, after, wait_ms=wait_ms, hold_ms=hold_ms, holder=holder
+            )
+            for holds in self._holds:
+                found = [each for each in found if not holds(address, each.envelope)]
+            for number, encoded in found:
+                self._note_fetched(number, address, encoded)
         return found
 
     def _note_fetched(self, number: int, address: Address, encoded: bytes) -> None:
@@ -305,6 +304,21 @@ class WatchedRelay(Relay):
         return data
 
     # --- What its operator does -----------------------------------------------------------------
+
+    def hold(self, holds: Holds) -> None:
+        """Hold envelopes back from now on.
+
+        Args:
+            holds: asked of each envelope that a device fetches, with the device's address and the
+                envelope; True: it is not handed out now.
+        """
+        with self._watching:
+            self._holds.append(holds)
+
+    def release(self, holds: Holds) -> None:
+        """Do not ask it any more; fetching that is under way ends first."""
+        with self._watching:
+            self._holds.remove(holds)
 
     def find(self, message_id: str, recipient: str) -> bytes | None:
         """Return an envelope that has passed lately, by its id in hexadecimal and its recipient."""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay of the page: its operator sees what passes, in its order, and can hold it."""
 
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from e2ecross.address import Address
 from e2ecross.demo.web.watched_relay import WatchedRelay
 from e2ecross.errors import BackendRefused
-from e2ecross.wire.exchange import KeysWanted, UserKeys
+from e2ecross.relay import Relay
+from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.relay.support import (
     ANA,
     BUDI,
@@ -94,12 +97,42 @@ def test_a_file_is_seen_without_its_readers(relay: WatchedRelay, said: Said) -> 
 def test_what_is_held_is_not_handed_out(relay: WatchedRelay, said: Said) -> None:
     relay.deposit_all(token(ANA), [envelope(ANA, BUDI, 1).encode()])
     relay.deposit_all(token(TOKO), [envelope(TOKO, BUDI, 2).encode()])
-    relay.holds = lambda address, encoded: encoded == envelope(ANA, BUDI, 1).encode()
+
+    def holds(_: Address, encoded: bytes) -> bool:
+        return encoded == envelope(ANA, BUDI, 1).encode()
+
+    relay.hold(holds)
     (only,) = relay.fetch(BUDI, token(BUDI), 10)
     assert only.envelope == envelope(TOKO, BUDI, 2).encode()
-    relay.holds = None
+    relay.release(holds)
     assert len(relay.fetch(BUDI, token(BUDI), 10)) == 2
     assert [number for number, step, _ in _steps(said) if step == "fetched"] == [2, 1]
+
+
+def test_what_was_read_while_it_was_held_is_not_handed_out_after_it(
+    relay: WatchedRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay.deposit_all(token(ANA), [envelope(ANA, BUDI, 1).encode()])
+    fetch, is_read, may_go_on = Relay.fetch, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **named: Any) -> list[Waiting]:  # noqa: ANN401
+        found = fetch(*arguments, **named)
+        is_read.set()
+        may_go_on.wait(30)
+        return found
+
+    def holds(_: Address, encoded: bytes) -> bool:
+        return True
+
+    monkeypatch.setattr(Relay, "fetch", slow)
+    relay.hold(holds)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(relay.fetch, BUDI, token(BUDI), 10)
+        assert is_read.wait(30)
+        threading.Timer(0.1, may_go_on.set).start()
+        relay.release(holds)
+        may_go_on.set()
+        assert found.result() == []
 
 
 def test_what_the_operator_puts_there_is_another_blob(relay: WatchedRelay, said: Said) -> None:

@@ -12,8 +12,11 @@ from tests.simulation.long_life.world import LIMITS, World
 
 __all__ = ["HEAD", "Watch"]
 
-_GROWING_AT_RELAY: Final = frozenset({"one_time_prekeys"})
-"""Of those that were handed out the ids are kept: 10,000 of each device and kind."""
+_GROWING_AT_RELAY: Final = frozenset(
+    {"one_time_prekeys", "mailbox", "shared_ciphertexts", "waiting_from"}
+)
+"""Of keys that were handed out the ids are kept: 10,000 of each device and kind. And what waits is
+for who is away, at times longer in one half: each envelope for as long as `count_relay` allows."""
 _MOST_GROWTH: Final = 1.5
 """More than chance does."""
 _LEAST_DAYS: Final = 180
