@@ -63,7 +63,7 @@ class Handset:
 
     Args:
         who: its address, the file and the key (64 hexadecimal digits) of its store, the URL of the
-            back end, the names of users, and whom it knows.
+            back end, its credential there (in hexadecimal), the names of users, and whom it knows.
         say: hears its events.
     """
 
@@ -74,7 +74,8 @@ class Handset:
         self._names: dict[str, str] = who["names"]
         self._contacts: list[str] = who["contacts"]
         self._say = say
-        self.backend = HTTPBackend(who["url"])
+        credential = bytes.fromhex(who["credential"])
+        self.backend = HTTPBackend(who["url"], credential=lambda _: credential)
         self._store: SQLiteStore | None = None
         self._found: Client | None = None
         self._chats: Chats | None = None

@@ -57,6 +57,7 @@ class Phone:
         person: see above.
         folder: where its files are; made here.
         url: of the back end.
+        credential: with which it registers there, secret.
         contacts: whom it knows.
         say: hears its events, by any thread.
     """
@@ -67,6 +68,7 @@ class Phone:
         person: Person,
         folder: Path,
         url: str,
+        credential: bytes,
         contacts: tuple[str, ...],
         say: Callable[["Phone", Mapping[str, Any]], None],
     ) -> None:
@@ -98,7 +100,7 @@ class Phone:
             {
                 **{"address": person.address, "store": str(self.store), "url": url},
                 **{"key": secrets.token_bytes(_KEY_BYTES).hex(), "names": dict(NAMES)},
-                "contacts": list(contacts),
+                **{"credential": credential.hex(), "contacts": list(contacts)},
             }
         )
         self.process = self._process.pid

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from e2ecross.address import Address, UserId
-from e2ecross.demo.web.cast import PHONES
 from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay
 from e2ecross.relay.depositing import DepositCall
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.service.credentials import CredentialCheck
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
@@ -78,14 +78,15 @@ class WatchedRelay(Relay):
     Args:
         folder: where its file is, and its folder of files.
         say: hears of each blob that passes.
+        key: of the credentials by which phones register (32 bytes, secret): others on this machine
+            reach it, too.
     """
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    def __init__(self, folder: Path, say: Say, key: bytes) -> None:
         self.file = folder / "relay.db"
         self.blob_folder = folder / "relay-files"
-        self._expected = {person.address for person in PHONES.values()}
         super().__init__(
-            self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=self._is_expected
+            self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=CredentialCheck(key)
         )
         self._say = say
         self._watching = threading.RLock()
@@ -100,10 +101,6 @@ class WatchedRelay(Relay):
         self.key_source: (
             Callable[[UserId, KeysWanted], UserKeys | UnknownRecipient | None] | None
         ) = None
-
-    def _is_expected(self, address: Address, taken: bool, credential: bytes) -> bool:
-        """Let in who has a phone on the page: others on this machine could reach it, too."""
-        return not taken and str(address) in self._expected
 
     # --- What passes ----------------------------------------------------------------------------
 

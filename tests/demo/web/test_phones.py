@@ -21,7 +21,8 @@ print(json.dumps({"number": 0, "answer": {}}), flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
     if asked["do"] == "tell":
-        told = {"key": who["key"], "all": sys.argv[1:] + list(map(str, os.environ.items()))}
+        told = {"key": who["key"], "credential": who["credential"]}
+        told["all"] = sys.argv[1:] + list(map(str, os.environ.items()))
     elif asked["do"] == "say":
         print(json.dumps({"event": {"type": "note"}}), flush=True)
         told = {}
@@ -41,7 +42,7 @@ def _phone(
 ) -> Iterator[Phone]:
     monkeypatch.setattr(phones, "_COMMAND", (sys.executable, "-c", program))
     phone = Phone(
-        *("budi", BUDI, folder / "budi", "http://127.0.0.1:1", ("whatsapp:ana",)),
+        *("budi", BUDI, folder / "budi", "http://127.0.0.1:1", b"let me in", ("whatsapp:ana",)),
         lambda _, event: said.append(event),
     )
     try:
@@ -58,6 +59,7 @@ def test_the_key_goes_through_the_pipe_alone(
         told = phone.ask("tell")
         others = repr(vars(phone))
     assert len(bytes.fromhex(told["key"])) == 32
+    assert bytes.fromhex(told["credential"]) == b"let me in"
     assert told["key"] not in json.dumps(told["all"])
     assert told["key"] not in others
     assert list(tmp_path.rglob("*")) == [tmp_path / "budi"]
