@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hypothesis profiles, and how the suite is run.
 
-`E2ECROSS_HYPOTHESIS_PROFILE=deep` searches longer, with fresh seeds.
+`E2ECROSS_HYPOTHESIS_PROFILE=deep` searches longer, with fresh seeds; `fresh` for a minute or so, to
+be repeated for as long as there is time.
 """
 
 import gc
@@ -40,6 +41,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("fresh", parent=settings.get_profile("deep"), max_examples=200)
 # Mutation testing runs thousands of suites: few examples, the same ones, and no search for a
 # smaller one, since nobody reads it (.ci/mutate.py).
 settings.register_profile(
