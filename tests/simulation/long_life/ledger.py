@@ -23,13 +23,15 @@ from e2ecross import FailedMessage, Message, Notice
 from e2ecross.address import UserId
 from tests.support.devices import DAY_MS
 
-__all__ = ["KEPT_MS", "Ledger", "MessageKey", "Receiver"]
+__all__ = ["KEPT_MS", "WAITING_MS", "Ledger", "MessageKey", "Receiver"]
 
 MessageKey = tuple[str, bytes]
 """The address of its sender, and its id."""
 
 KEPT_MS: Final = 100 * DAY_MS
 """When all must be told of a message: absences, requests and what is sent again take less."""
+WAITING_MS: Final = 45 * DAY_MS
+"""How long a relay keeps what waits."""
 _AFTERMATH_MS: Final = 60 * DAY_MS
 """How long something that befell a device may be the reason why a message cannot be read."""
 
@@ -175,7 +177,7 @@ class Ledger:
             return "copies not shown: the receiver was told"
         if entry.in_group and any(at_ms >= since_ms for at_ms in receiver.out_of_group_ms):
             return "copies not shown: out of the group"
-        if any(back - max(left, since_ms) >= 45 * DAY_MS for left, back in receiver.away):
+        if any(back - max(left, since_ms) >= WAITING_MS for left, back in receiver.away):
             return "copies not shown: waited for longer than a relay keeps them"
         if entry.waits:
             if entry.sender.gone_at_ms is not None:

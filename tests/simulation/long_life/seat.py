@@ -17,7 +17,7 @@ from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.exchange import Deposited
-from tests.simulation.long_life.ledger import Ledger, MessageKey
+from tests.simulation.long_life.ledger import WAITING_MS, Ledger, MessageKey
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
 
@@ -102,6 +102,7 @@ class Seat:
     away: list[tuple[int, int]] = field(default_factory=list)
     out_of_group_ms: list[int] = field(default_factory=list)
     back_at_ms: int = 0
+    received_at_ms: int = 0
     copied_at_ms: int | None = None
     refs: list[Message] = field(default_factory=list)
     upkept_at_ms: int = 0
@@ -268,6 +269,10 @@ class Seat:
     def receive(self) -> list[Message]:
         """Receive and confirm all that there is; returns the messages of others' users."""
         found: list[Message] = []
+        now_ms = self.around.clock.now_ms
+        if self.received_at_ms and now_ms - self.received_at_ms >= WAITING_MS:
+            self.away.append((self.received_at_ms, now_ms))  # on now and then, it did not fetch
+        self.received_at_ms = now_ms
         while True:
             items = self.client.receive(1000)
             self.client.confirm(items)
