@@ -7,7 +7,8 @@ Real clients on real files write to each other through a real relay; only the cl
 are switched off for days and weeks, restarted, linked and unlinked; phones are lost, with a backup
 of their identity and without; stores are put back to older copies; the back end is not always
 reached. All follows from the seed, but for what the library encapsulates, which changes nothing in
-the course.
+the course. With `--interrupts 0.5` a signal comes at a random moment of half of all calls, and they
+are called again: such a life is another one each time.
 
 What has to hold is asserted as it happens, and of each message when all must be told of it
 (`ledger.py`); the bounds of the documents every 30 days (`store_bounds.py`, `relay_bounds.py`). Ten
@@ -40,6 +41,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=3 * 365, help="simulated: three years")
     parser.add_argument("--members", type=int, default=50, help="accounts in the group: 50")
     parser.add_argument("--seed", type=int, default=1, help="of all that happens")
+    parser.add_argument("--interrupts", type=float, default=0, help="which share of all calls: 0")
     shm = Path("/dev/shm")  # noqa: S108 - only where temporary files are made
     folder = shm if shm.is_dir() else None
     parser.add_argument("--folder", type=Path, default=folder, help="for the files: in memory")
@@ -57,7 +59,7 @@ def simulate(given: argparse.Namespace) -> World:
     """
     began, cpu = perf_counter(), process_time()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        world = World(given.seed, Path(folder), given.members)
+        world = World(given.seed, Path(folder), given.members, given.interrupts)
         watch = Watch(world, given.days)
         try:
             _tell(HEAD)

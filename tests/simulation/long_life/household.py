@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """An account with a phone and linked devices: devices come and go, and so do phones."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from e2ecross import Address, DeviceLink, LinkState, Policy
+from e2ecross import Address, Client, DeviceLink, LinkState, Policy
 from e2ecross.address import UserId
 from e2ecross.errors import DevicesConflict, InvalidArgument
+from tests.simulation.long_life.interrupting import Interrupt
 from tests.simulation.long_life.seat import Seat, Surroundings
 from tests.support.devices import EVERYTHING, STORE_KEY
 
@@ -70,10 +73,34 @@ class Household:
         return Seat(self.around, Address(self.address.app, self.address.user, device), policy, key)
 
     def link(self) -> None:
-        """Link one more device, as its user does."""
+        """Link one more device, as its user does: who was interrupted begins anew."""
+        while True:
+            self.links += 1
+            seat = self._seat(127)
+            with suppress(Interrupt):
+                client = self.around.interrupts.try_once("linking", partial(self._link, seat))
+                break
+            seat.end()
+            self._tidy()
+        seat.close()
+        before = seat.path
+        seat.address = client.device.address
+        before.rename(seat.path)
+        seat.start()
+        self.companions.append(seat)
+        self.phone.maintain()  # tells the new device whose keys the phone knows
+        self._befall()
+        self.around.counts["devices linked"] += 1
+
+    def _tidy(self) -> None:
+        """Take out of the account what stands in its list, and is nowhere."""
+        there = {seat.address.device for seat in self.seats}
+        for device in self.phone.client.devices().devices:
+            if device.address.device not in there:
+                self._unlink(device.address.device)
+
+    def _link(self, seat: Seat) -> Client:
         around = self.around
-        seat = self._seat(127)
-        self.links += 1
         link = DeviceLink(
             self.address.app,
             f"device {self.links}",
@@ -88,24 +115,23 @@ class Household:
         assert pairing.poll() is LinkState.SHOWS_DIGITS
         link.enter_digits(pairing.digits)
         pairing.confirm()
-        client = link.finish(pause=_no_pause)
-        seat.store.close()
-        before = seat.path
-        seat.address = client.device.address
-        before.rename(seat.path)
-        seat.store = seat.open_store()
-        seat.open()
-        self.companions.append(seat)
-        self.phone.maintain()  # tells the new device whose keys the phone knows
-        self._befall()
-        around.counts["devices linked"] += 1
+        return link.finish(pause=_no_pause)
 
     def unlink(self, seat: Seat) -> None:
         """Take a device out of the account."""
-        self.phone.client.unlink(seat.address.device)
+        self._unlink(seat.address.device)
         self._drop(seat)
         self._befall()
         self.around.counts["devices unlinked"] += 1
+
+    def _unlink(self, device: int) -> None:
+        client = self.phone.client
+
+        def unlink() -> None:
+            if device in {each.address.device for each in client.devices().devices}:
+                client.unlink(device)
+
+        self.phone.call("unlink", unlink)
 
     def _drop(self, seat: Seat) -> None:
         self.companions.remove(seat)
@@ -123,13 +149,18 @@ class Household:
 
     def keep_devices(self) -> None:
         """Say on device 1 which devices are the user's, where that is asked."""
+        kept = [seat.address.device for seat in self.companions]
+
+        def keep() -> None:
+            self.phone.call("restore_devices", lambda: self.phone.client.restore_devices(kept))
+
         try:
-            self.phone.client.restore_devices([seat.address.device for seat in self.companions])
+            keep()
         except InvalidArgument:  # there is nothing to decide: device 1 is alone
             self.phone.maintain()
         except DevicesConflict:
             self.around.counts["lists decided twice"] += 1
-            self.phone.client.restore_devices([seat.address.device for seat in self.companions])
+            keep()
 
     def lose_phone_for_good(self) -> None:
         """Begin anew, with another key; other devices are linked anew, later."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from e2ecross import FailedMessage, Message, Notice
+from e2ecross import FailedMessage, Message, Notice, Text
 from e2ecross.address import UserId
 from tests.support.devices import DAY_MS
 
@@ -75,6 +75,7 @@ class Ledger:
     def __init__(self, counts: Counter[str]) -> None:
         self.counts = counts
         self._entries: dict[MessageKey, _Entry] = {}
+        self._perhaps: dict[tuple[str, str], _Entry] = {}
 
     def knows(self, key: MessageKey) -> bool:
         """Tell whether a message was promised lately."""
@@ -105,12 +106,23 @@ class Ledger:
         assert key not in self._entries, "one id for two messages"
         self._entries[key] = _Entry(sender, now_ms, in_group, readers, expected, waits)
 
+    def allow(
+        self, text: str, sender: Receiver, address: str, readers: frozenset[UserId], now_ms: int
+    ) -> None:
+        """Note a text that may be sent, or not: the call was interrupted, so no id is known."""
+        self._perhaps[address, text] = _Entry(sender, now_ms, False, readers, (), False)
+
     def show(self, receiver: Receiver, message: Message, now_ms: int) -> None:
         """Note that a device shows a message."""
         key = (str(message.sender), message.message_id)
         if message.historical:
             self.counts["shown as history"] += 1
             return
+        if key not in self._entries and isinstance(message.content, Text):
+            perhaps = self._perhaps.pop((key[0], message.content.text), None)
+            if perhaps is not None:  # once: another id for it would be a second message
+                self._entries[key] = perhaps
+                self.counts["shown of those whose sending was interrupted"] += 1
         entry = self._entries.get(key)
         assert entry is not None, f"{receiver.name} shows a message that nobody has sent lately"
         assert receiver.user in entry.readers, f"{receiver.name} reads what is not for it"
@@ -157,6 +169,9 @@ class Ledger:
                 self.counts[outcome] += 1
             self.counts["messages settled"] += 1
             del self._entries[key]
+        for text, perhaps in list(self._perhaps.items()):
+            if perhaps.sent_at_ms < before_ms:
+                del self._perhaps[text]
 
     def _outcome(self, key: MessageKey, entry: _Entry, receiver: Receiver) -> str:
         since_ms = entry.sent_at_ms

@@ -4,24 +4,30 @@
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from e2ecross import Address, Client, Device, FailedMessage, Message, Notice, NoticeKind, Policy
 from e2ecross import Receipt as ReceiptContent
 from e2ecross.address import UserId
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, Encapsulation
-from e2ecross.errors import BackendError, RestoredStore
+from e2ecross.errors import BackendError, NoDevice, RestoredStore
 from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.exchange import Deposited
+from tests.simulation.long_life.interrupting import Interrupt, Interrupts
 from tests.simulation.long_life.ledger import WAITING_MS, Ledger, MessageKey
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
 
 __all__ = ["Quick", "Seat", "Surroundings", "Unreliable"]
+
+
+Result = TypeVar("Result")
 
 
 class Quick(SeededEntropy):
@@ -67,6 +73,7 @@ class Surroundings:
     ledger: Ledger
     counts: Counter[str]
     rng: random.Random
+    interrupts: Interrupts
     made: int = 0
 
     def entropy(self) -> Quick:
@@ -153,7 +160,11 @@ class Seat:
             entropy=around.entropy(),
         )
         self.use(Client(device, self.backend, spool_dir=around.folder))
-        self.client.register()
+        self.call("register", self.client.register)
+
+    def call(self, what: str, call: Callable[[], Result]) -> Result:
+        """Do what may be interrupted, and is done again then."""
+        return self.around.interrupts.call(what, call)
 
     def use(self, client: Client) -> None:
         """Go on with a client."""
@@ -174,16 +185,20 @@ class Seat:
     def restart(self) -> None:
         """End the app, and start it."""
         if self.in_memory:
-            self.open()
+            self.call("open", self.open)
             return
         self.close()
-        self.store = self.open_store()
-        self.open()
+        self.start()
         self.around.counts["restarts"] += 1
+
+    def start(self) -> None:
+        """Open the store, and what is in it."""
+        self.store = self.call("opening a store", self.open_store)
+        self.call("open", self.open)
 
     def close(self) -> None:
         """End the app: no WAL is left."""
-        self.store.close()
+        self.call("closing a store", self.store.close)
         wal = self.path.with_name(f"{self.path.name}-wal")
         assert self.in_memory or not wal.exists() or not wal.stat().st_size, "a WAL is left"
 
@@ -192,8 +207,7 @@ class Seat:
         self.close()
         shutil.copyfile(self.path, self._copy_path)
         self.copied_at_ms = self.around.clock.now_ms
-        self.store = self.open_store()
-        self.open()
+        self.start()
 
     @property
     def _copy_path(self) -> Path:
@@ -205,16 +219,15 @@ class Seat:
         around = self.around
         self.close()
         shutil.copyfile(self._copy_path, self.path)
-        self.store = self.open_store()
         if around.rng.random() < 0.5:
-            self.open()
+            self.start()
             try:
                 self.maintain()
             except RestoredStore:
                 around.counts["stores put back that were refused"] += 1
             self.close()
-            self.store = self.open_store()
-        self.open(restored=True)
+        self.store = self.open_store()
+        self.call("open as restored", lambda: self.open(restored=True))
         self.put_back.append((self.copied_at_ms, around.clock.now_ms))
         self.befallen_ms.append(around.clock.now_ms)
         self.copied_at_ms = None
@@ -227,20 +240,27 @@ class Seat:
         self.close()
         self.wipe()
         self.store = self.open_store()
-        device = Device.import_identity(
-            backup,
-            passphrase,
-            self.store,
-            policy=self.policy,
-            clock=around.clock,
-            entropy=around.entropy(),
-        )
-        self.use(Client(device, self.backend, spool_dir=around.folder))
-        self.client.register()
+        self.call("import of an identity", lambda: self._import(backup, passphrase))
+        self.call("register", self.client.register)
         self.put_back.append((0, around.clock.now_ms))
         self.befallen_ms.append(around.clock.now_ms)
         self.copied_at_ms = None
         around.counts["phones lost, with a backup"] += 1
+
+    def _import(self, backup: bytes, passphrase: str) -> None:
+        around = self.around
+        try:
+            self.open()
+        except NoDevice:
+            device = Device.import_identity(
+                backup,
+                passphrase,
+                self.store,
+                policy=self.policy,
+                clock=around.clock,
+                entropy=around.entropy(),
+            )
+            self.use(Client(device, self.backend, spool_dir=around.folder))
 
     def end(self) -> None:
         """Lose it for good."""
@@ -263,7 +283,7 @@ class Seat:
 
     def maintain(self) -> None:
         """Do what an app does in the background now and then."""
-        self.client.maintain()
+        self.call("maintain", self.client.maintain)
         self.upkept_at_ms = self.around.clock.now_ms
 
     def receive(self) -> list[Message]:
@@ -274,12 +294,22 @@ class Seat:
             self.away.append((self.received_at_ms, now_ms))  # on now and then, it did not fetch
         self.received_at_ms = now_ms
         while True:
-            items = self.client.receive(1000)
-            self.client.confirm(items)
+            items = self._receive()
             for item in items:
                 self._take(item, found)
+            self._confirm(items)
             if len(items) < 1000:
                 return found
+
+    def _receive(self) -> list[InboxItem]:
+        while True:
+            with suppress(Interrupt):
+                interrupts = self.around.interrupts
+                return interrupts.try_once("receive", lambda: self.client.receive(1000))
+            self.call("open", self.open)  # items may have been on their way back, and are lost
+
+    def _confirm(self, items: list[InboxItem]) -> None:
+        self.call("confirm", lambda: self.client.confirm(items))
 
     def _take(self, item: InboxItem, found: list[Message]) -> None:
         around = self.around
@@ -301,7 +331,7 @@ class Seat:
     def _meet(self, message: Message) -> None:
         """Accept whoever writes, and another key of theirs."""
         if message.request and message.group is None:
-            self.client.accept(message.sender)
+            self.call("accept", lambda: self.client.accept(message.sender))
         if message.identity_changed:
             self.accept_key(message.sender)
 
@@ -314,10 +344,14 @@ class Seat:
             case NoticeKind.IDENTITY_PENDING if notice.user is not None:
                 self.accept_key(notice.user)
             case NoticeKind.GROUP_JOINED if notice.group is not None:
-                self.client.group(notice.group).accept()
+                group = self.client.group(notice.group)
+                self.call("accept a group", group.accept)
 
     def accept_key(self, user: UserId | Address) -> None:
         """Accept another key of an account, if one waits for that."""
+        self.call("accept a key", lambda: self._accept_key(user))
+
+    def _accept_key(self, user: UserId | Address) -> None:
         device = self.client.device
         known = device.remote_identity(user)
         if known is not None and known.pending_key:

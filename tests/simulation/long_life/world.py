@@ -4,6 +4,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ from e2ecross.relay import Relay
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire.content import Content
 from tests.simulation.long_life.household import Household
+from tests.simulation.long_life.interrupting import Interrupt, Interrupts
 from tests.simulation.long_life.ledger import KEPT_MS, Ledger
 from tests.simulation.long_life.seat import Seat, Surroundings
 from tests.support.devices import DAY_MS, EVERYTHING, FakeClock
@@ -66,7 +68,7 @@ class World:
         sent: messages so far.
     """
 
-    def __init__(self, seed: int, folder: Path, members: int) -> None:
+    def __init__(self, seed: int, folder: Path, members: int, interrupts: float = 0) -> None:
         self.random = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.clock = FakeClock()
@@ -79,8 +81,10 @@ class World:
             clock=self.clock,
         )
         self.ledger = Ledger(self.counts)
+        self.interrupts = Interrupts(random.Random(f"{seed} moments"), interrupts, self.counts)
         self.around = Surroundings(
-            seed, folder, self.clock, self.relay, self.ledger, self.counts, self.random
+            *(seed, folder, self.clock, self.relay, self.ledger, self.counts, self.random),
+            self.interrupts,
         )
         self.sent = self.day = 0
         self.households = [
@@ -138,13 +142,18 @@ class World:
         founder = self.members[0]
         kind, group = self.random.random(), self._group(founder)
         if kind < 0.3:
-            group.rename(f"Long life, day {self.day}")
+            founder.call("change of a group", lambda: group.rename(f"Long life, day {self.day}"))
             return
         household = self.random.choice(self.households)
         others = [seat.user for seat in self.members[2:]]
         user = household.user if kind < 0.5 else self.random.choice(others or [household.user])
+
+        def remove() -> None:
+            if str(user) in {str(member.user) for member in group.members}:
+                group.remove(str(user))
+
         if str(user) in {str(member.user) for member in group.members}:
-            group.remove(str(user))
+            founder.call("change of a group", remove)
             self._note_out(user)
             self.counts["taken out of the group"] += 1
 
@@ -157,13 +166,20 @@ class World:
         """The founder adds whoever should be in it and is not, or is with another key."""
         founder = self.members[0]
         group = self._group(founder)
-        there = {str(member.user) for member in group.members if not member.key_differs}
+
+        def there() -> set[str]:
+            return {str(member.user) for member in group.members if not member.key_differs}
+
+        def add(user: UserId) -> None:
+            if str(user) not in there():
+                group.add(str(user))
+
         users = [seat.user for seat in self.members[1:]]
         for user in [*users, *(each.user for each in self.households)]:
-            if str(user) in there:
+            if str(user) in there():
                 continue
             try:
-                group.add(str(user))
+                founder.call("change of a group", partial(add, user))
                 self.counts["added to the group"] += 1
             except UntrustedIdentity as error:
                 founder.client.device.accept_identity(error.address, error.identity_key)
@@ -187,7 +203,7 @@ class World:
             content = Edit(target, self.sent + 1, text) if kind < 0.08 else Delete(target)
         elif kind < 0.105:
             upload = seat.client.upload(self._photo, media_type="image/jpeg")
-            upload.run()
+            seat.call("upload", upload.run)
             content = Media(upload.attachment, text)
             if kind < 0.1025:
                 extra = {"view_once": True}
@@ -205,11 +221,15 @@ class World:
         readers = frozenset((seat.user, household.user))
         self.sent += 1
         seat.backend.share = 0.01
+        sent: Sent | None
         try:
             sent = self._with_keys(
                 seat,
                 lambda: seat.client.send(str(household.user), content, **extra),  # type: ignore[arg-type]
+                may_be_interrupted=isinstance(content, Text),
             )
+        except Interrupt:
+            sent = None
         except (MailboxFull, UnknownRecipient):
             self.counts["not sent"] += 1
             return
@@ -219,6 +239,11 @@ class World:
             return
         finally:
             seat.backend.share = 0.0
+        if sent is None:
+            assert isinstance(content, Text)
+            self.ledger.allow(content.text, seat, str(seat.address), readers, self.clock.now_ms)
+            self._promise_waiting(seat, readers)
+            return
         self._promise(seat, sent, readers)
         live = {each.address for each in (*household.seats, *own.seats)} - {seat.address}
         missing = live - {each.address for each in sent.deliveries}
@@ -238,9 +263,11 @@ class World:
             assert address.device > 1, f"{seat.name} makes no copy for {address}"
             self.counts["no copy: the list was not renewed for too long"] += 1
 
-    def _with_keys(self, seat: Seat, send: Callable[[], Sent]) -> Sent:
+    def _with_keys(self, seat: Seat, send: Callable[[], Sent], *, may_be_interrupted: bool) -> Sent:
         for _ in range(3):
             try:
+                if may_be_interrupted:
+                    return self.interrupts.try_once("send", send)
                 return send()
             except UntrustedIdentity as error:
                 seat.client.device.accept_identity(error.address, error.identity_key)
@@ -290,13 +317,19 @@ class World:
         seat = self.random.choice(online)
         seat.receive()
         self.sent += 1
+        content, readers = Text(f"{self.sent} to all"), frozenset(each.user for each in self.seats)
         try:
-            sent = self._group(seat).send(Text(f"{self.sent} to all"))
+            sent = self.interrupts.try_once(
+                "send into a group", lambda: self._group(seat).send(content)
+            )
+        except Interrupt:
+            self.ledger.allow(content.text, seat, str(seat.address), readers, self.clock.now_ms)
+            return
         except (NotInGroup, GroupRefused):
             self.counts["not in the group"] += 1
             return
         self.counts["messages into the group"] += 1
-        self._promise(seat, sent, frozenset(each.user for each in self.seats))
+        self._promise(seat, sent, readers)
 
     # --- A day ---
 
@@ -338,14 +371,14 @@ class World:
         found = seat.receive()
         direct = [message for message in found if message.group is None]
         if direct and self.random.random() < 0.15:
-            seat.client.mark_read(direct[-50:])
+            seat.call("mark_read", partial(seat.client.mark_read, direct[-50:]))
         for message in direct:
             if message.view_once and message.content is not None:
                 self._open_once(seat, message)
 
     def _open_once(self, seat: Seat, message: Message) -> None:
         if self.random.random() < 0.5:
-            seat.client.opened(message)
+            seat.call("opened", lambda: seat.client.opened(message))
             self.counts["opened once"] += 1
 
     def _end_day(self) -> None:
