@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A short life; `python -m tests.simulation.long_life` lets one last for years."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,21 @@ def test_the_command_tells_what_happened(capsys: pytest.CaptureFixture[str]) -> 
     out = capsys.readouterr().out
     assert "20 messages in 10 days, seed 5" in out
     assert "messages settled" in out
+
+
+def test_calls_may_be_interrupted() -> None:
+    given = ["--messages", "80", "--days", "20", "--members", "4", "--seed", "3"]
+    # In a process of its own: whatever a signal hits there, no other test has it as a context.
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.long_life", *given, "--interrupts", "0.5"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for what in ("interrupts of send", "interrupts of receive", "messages settled"):
+        assert what in ended.stdout
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -4,6 +4,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from e2ecross import Address, Client, DeviceLink, LinkState, Policy
 from e2ecross.address import UserId
@@ -13,6 +14,9 @@ from tests.simulation.long_life.seat import Seat, Surroundings
 from tests.support.devices import EVERYTHING, STORE_KEY
 
 __all__ = ["Household"]
+
+
+_BOX_MS: Final = 10 * 60 * 1000
 
 
 def _no_pause(_: float) -> None:
@@ -82,6 +86,7 @@ class Household:
                 break
             seat.end()
             self._tidy()
+            self.around.clock.advance(_BOX_MS)  # a relay keeps three boxes of an account
         seat.close()
         before = seat.path
         seat.address = client.device.address
