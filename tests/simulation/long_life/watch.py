@@ -21,7 +21,7 @@ _MOST_GROWTH: Final = 1.5
 """More than chance does."""
 _LEAST_DAYS: Final = 180
 """A life in whose first half all is there that is kept for a time: 75 days at most."""
-_SMALL: Final = 200
+_SMALL: Final = 1_000
 """Rows that may come and go."""
 _SMALL_FILE: Final = 2 * 1024 * 1024
 HEAD: Final = (
