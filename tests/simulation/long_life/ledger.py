@@ -8,7 +8,7 @@ waits for it, ends in one of these ways, and in none of them twice:
   it, or the app was installed anew (both are told as such);
 - the sender is told that it was not delivered;
 - the receiver is told that it could not be read: only where a store was put back, an app installed
-  anew or a device linked or unlinked shortly before;
+  anew or a device linked or unlinked shortly before, or mail was dropped that had waited for it;
 - the device is gone: unlinked, lost without a backup, or out of the group;
 - it has waited for longer than the relay keeps an envelope;
 - it waited in the outbox of a device that is gone, or in the part of it that was put back.
@@ -183,6 +183,8 @@ class Ledger:
             return "copies not shown: the sender was told"
         if key in receiver.failed:
             befallen = [*receiver.befallen_ms, *entry.sender.befallen_ms]
+            # Keys that it needed have waited for too long.
+            befallen += [back for left, back in receiver.away if back - left >= WAITING_MS]
             if entry.in_group:
                 befallen += [*receiver.out_of_group_ms, *entry.sender.out_of_group_ms]
             assert any(abs(receiver.failed[key] - at_ms) <= _AFTERMATH_MS for at_ms in befallen), (
