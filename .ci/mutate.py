@@ -39,6 +39,8 @@ LOWER_TESTS = [f"tests/{room}" for room in ("crypto", "wire", "protocol", "conve
 LOWER_TESTS += ["tests/properties/test_protocol_machine.py"]
 UPPER_TESTS = [f"tests/{room}" for room in UPPER]
 PYTEST = ["--rootdir=.", "-q", "-s", "-n=0", "--hypothesis-profile=brief", "-p", "no:cacheprovider"]
+# It counts in the sources, which hold each mutant here.
+PYTEST += ["--deselect=tests/device/test_expiring.py::test_no_shelf_is_forgotten_here"]
 TIMERS = {signal.SIGPROF, signal.SIGALRM}
 UNCHANGED_EVERY = 100
 MEMORY = 4 << 30  # bytes, of a mutant that fills lists without end
