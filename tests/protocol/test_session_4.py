@@ -15,7 +15,12 @@ from e2ecross.errors import (
     UnsupportedVersion,
 )
 from e2ecross.protocol.ratchet import count_skipped_keys
-from e2ecross.protocol.session import Session, without_skipped_keys, without_skipped_spqr_keys
+from e2ecross.protocol.session import (
+    Session,
+    can_send,
+    without_skipped_keys,
+    without_skipped_spqr_keys,
+)
 from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.protocol.session_reading import (
     Reading,
@@ -23,7 +28,7 @@ from e2ecross.protocol.session_reading import (
     open_repeated_first_message,
     open_with_current,
 )
-from e2ecross.protocol.session_record import NO_SESSIONS, seal_message
+from e2ecross.protocol.session_record import NO_SESSIONS, seal_message, stop_sending_with_all
 from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
 from e2ecross.protocol.session_storage import without_buckets
 from e2ecross.protocol.spqr.state import (
@@ -263,6 +268,27 @@ def test_a_session_that_is_stored_leaves_its_stored_keys_out() -> None:
     (chain,) = _spqr(slim).chains.epochs
     assert (len(chain.skipped), chain.skipped.buckets) == (100, {})
     assert without_buckets(slim) is slim
+
+
+@pytest.mark.parametrize("is_turned", [False, True], ids=["known chain", "new chain"])
+def test_a_stopped_session_reads_on_with_its_post_quantum_ratchet(is_turned: bool) -> None:
+    """Late messages, and those behind what it has read; also when the peer's ratchet turns."""
+    alice, bob = _pair()
+    late, other = alice.send(b"late"), alice.send(b"ahead")
+    bob.receive(other)
+    if is_turned:
+        alice.receive(bob.send(b"turns it"))
+    before = _spqr(bob.current)
+    bob.record = stop_sending_with_all(bob.record, alice.identity.public)
+    (stopped,) = bob.record.archived
+    assert not can_send(stopped)
+    assert stopped.ratchet.spqr is before
+    for n in range(3):
+        assert bob.receive(alice.send(b"%d" % n)) == b"%d" % n
+    assert bob.receive(late) == b"late"
+    (stopped,) = bob.record.archived
+    assert not can_send(stopped)
+    assert count_skipped_spqr_keys(_spqr(stopped)) == 0
 
 
 # --- Key number 0 -----------------------------------------------------------------------------
