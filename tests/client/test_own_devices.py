@@ -92,6 +92,20 @@ class TestOwnCopies:
             assert account(client.device, BUDI.user_id).written
         assert not account(world.budi.device, ANA.user_id).written
 
+    def test_an_own_device_that_is_listed_since_has_what_was_just_sent(self, world: World) -> None:
+        """The back end tells of the own list with the answer; that of the recipient is the same."""
+        world.laptop.send(BUDI.user_id, Text("to two others"))
+        world.run()
+        desk = new_client(device_of(ANA, 4), world.backend, clock=world.clock)
+        everybody = (world.phone, world.laptop, world.tablet, desk)
+        change_devices(world.backend, *everybody, held_by=[world.phone])
+        world.laptop.send(BUDI.user_id, Text("to three others"))
+        phone, _, tablet, budi = world.run()
+        (items,) = world.run(desk)
+        for found in (phone, tablet, items, budi):
+            assert [each.content for each in messages(found)] == [Text("to three others")]
+        assert [each.own_copy for each in messages(items)] == [True]
+
     def test_device_1_knows_when_it_has_heard_of_the_others(self, world: World) -> None:
         world.laptop.send(BUDI.user_id, Text("halo"))
         world.run()
