@@ -164,6 +164,30 @@ def test_a_full_archive_stays_within_its_bound() -> None:
     assert (info.can_send, info.archived) == (False, MAX_ARCHIVED_SESSIONS)
 
 
+def test_of_a_full_archive_a_session_of_another_identity_goes_first() -> None:
+    """Although the oldest is of the accepted one."""
+    store = MemoryStore()
+    ana, budi, other = make_device(ANA, store), make_device(BUDI), make_device(BUDI, seed="other")
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    start(other, ana)
+    ana.decrypt(other.encrypt(ANA, Text("another phone")))
+    ana.accept_identity(BUDI, other.identity_key)
+    for _ in range(MAX_ARCHIVED_SESSIONS - 2):
+        introduce(ana, other)
+    start(budi, ana)
+    ana.decrypt(budi.encrypt(ANA, Text("the first one is back")))
+    ana.accept_identity(BUDI, budi.identity_key)
+    before = sessions_of(ana, BUDI)
+    assert len(before) == 1 + MAX_ARCHIVED_SESSIONS
+    assert before[0] == before[-1] == budi.identity_key
+    ana = restore(store)
+    kept = [*before]
+    del kept[-2]  # the oldest of the other one
+    assert sessions_of(ana, BUDI) == kept
+    assert ana.decrypt(late).content == Text("late")
+
+
 def test_a_session_to_send_with_is_dropped_if_its_identity_is_not_the_accepted_one() -> None:
     """No sound store has one: it is not put away as a session of an identity before would be."""
     store = MemoryStore()
