@@ -102,8 +102,11 @@ class SkippedKeys(Secret):
             return self
         if sum(map(len, self.buckets.values())) < self._count:
             return SkippedKeys(self.buckets, limit, self.forgotten + surplus)
+        # All that are left are at hand; what was forgotten before is still to be removed.
         buckets = dict(self.buckets)
         for index in sorted(buckets):
+            if not surplus:
+                break
             bucket = buckets[index]
             if len(bucket) > surplus:
                 kept = sorted(bucket)[surplus:]
@@ -111,7 +114,7 @@ class SkippedKeys(Secret):
                 break
             surplus -= len(bucket)
             del buckets[index]
-        return SkippedKeys(buckets)
+        return SkippedKeys(buckets, limit, self.forgotten)
 
 
 NO_SKIPPED_KEYS: Final = SkippedKeys({})

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sending through a back end: what goes with a message, and a message id that is used again."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Client, Delivery, Message, Text
+from e2ecross import Address, Bytes, Client, Delivery, Message, NoticeKind, RetryRequest, Text
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
-from e2ecross.state.outbox import replace_waiting
+from e2ecross.state.outbox import (
+    Backlog,
+    BacklogName,
+    block_backlog,
+    list_backlog,
+    put_control,
+    put_envelope,
+    replace_waiting,
+)
 from e2ecross.state.transactions import stripe_transaction
 from e2ecross.stores import Table
-from e2ecross.wire.exchange import Deposited
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.exchange import Deposited, KeysWanted
 from tests.client.conversation import (
     damage,
     forget_sessions,
     meet,
     promise,
     read,
+    read_notices,
     store_of,
     waiting,
 )
@@ -34,7 +45,8 @@ from tests.support.devices import (
     dump,
     make_client,
 )
-from tests.support.lone_worker import end_holds
+from tests.support.lone_worker import end_holds, let_look
+from tests.support.store_kinds import plain_store
 
 
 def epochs(client: Client, backend: BackendSimulator, peer: Address) -> tuple[int, int]:
@@ -179,3 +191,140 @@ def test_what_has_to_be_encrypted_anew_goes_before_what_is_sent_then(
     backend.unreachable = False
     ana.send(BUDI, Text("three"))
     assert read(budi) == ["one", "two", "three"]
+
+
+# --- How long a walk over the outbox goes on ------------------------------------------------
+
+
+class Line(BackendSimulator):
+    """Loses calls that deposit, by a plan: `x` for one that is lost, and after its end all go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plan = iter("")
+        self.made = 0
+
+    def follow(self, plan: str) -> None:
+        self.plan, self.made = iter(plan), 0
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        self.made += 1
+        if next(self.plan, ".") == "x":
+            raise BackendError("the call was lost")
+        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+
+def waits_for_thirty(line: Line) -> tuple[Client, list[Client]]:
+    """Ana, and contacts for each of whom a message of hers waits that nobody has tried to send."""
+    ana = make_client(ANA, line, plain_store())
+    clients = [make_client(Address("threads", f"c{n}"), line) for n in range(30)]
+    for client in clients:
+        ana.send(client.device.address, Text("first"))
+        assert read(client) == ["first"]
+    line.follow("x" * 30)
+    for client in clients:
+        promise(ana, client.device.address, "waits")
+    return ana, clients
+
+
+@pytest.mark.parametrize(
+    ("plan", "calls"), [("", 6), ("x.", 8), ("xxxxx.", 12), ("xxxxx.x.", 14), ("xxxxx.xxxxx.", 18)]
+)
+def test_a_walk_is_given_up_after_six_calls_that_fail_one_after_another(
+    plan: str, calls: int
+) -> None:
+    """One that goes well begins the count anew. Who was tried before is left for another time."""
+    line = Line()
+    ana, _ = waits_for_thirty(line)
+    for _ in range(2):
+        line.follow(plan + "x" * 60)
+        with pytest.raises(BackendError):
+            ana.maintain()
+        assert line.made == calls
+    line.follow("")
+    ana.maintain()
+    assert ana.pending() == []
+
+
+def test_a_walk_goes_on_where_one_call_of_six_goes_well() -> None:
+    """Nobody waits for those who were tried alone in vain."""
+    line = Line()
+    ana, clients = waits_for_thirty(line)
+    line.follow("xxxxx." * 3)
+    with pytest.raises(BackendError):
+        ana.maintain()
+    left = {pending.recipient for pending in ana.pending()}
+    assert len(left) == 4 + 4 + 4
+    for client in clients:
+        assert read(client) == ([] if client.device.address in left else ["waits"])
+    ana.maintain()
+    assert [read(client) == ["waits"] for client in clients].count(True) == len(left)
+
+
+PARTS = [(name, kind) for name in BacklogName for kind in ("new", "tried")]
+
+
+def put_to_encrypt(client: Client, name: BacklogName, kind: str, count: int) -> None:
+    """Let something wait for each of so many that needs keys of theirs before it is sent."""
+    with store_of(client).transaction() as tx:
+        for n in range(count):
+            recipient, message_id = Address("threads", f"{name}-{kind}-{n}"), n.to_bytes(16)
+            backlog = Backlog(name, recipient)
+            if name is BacklogName.REQUESTS:
+                asked = RetryRequest(message_id, None, 0, "unknown_session")
+                put_control(tx, recipient, message_id, asked, fresh_session=True)
+            else:
+                put_envelope(
+                    tx, Envelope(message_id, ANA, recipient, MessageKind.SIGNAL, bytes(60))
+                )
+                (item,) = list_backlog(tx, backlog)
+                replace_waiting(tx, item, None)
+            if kind == "tried":
+                block_backlog(tx, backlog, "backend_error")
+
+
+def test_each_part_of_a_walk_tries_thirty_two_in_vain(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What users sent, and what clients tell each other; in each who is new, and who was tried."""
+    ana = make_client(ANA, backend, plain_store())
+    for name, kind in PARTS:
+        put_to_encrypt(ana, name, kind, 40)
+    asked_for: list[str] = []
+
+    def fetch_keys(_requester: Address, _token: bytes, wanted: Sequence[KeysWanted]) -> None:
+        asked_for.extend(keys.user.user.rpartition("-")[0] for keys in wanted)
+        raise BackendError("who hands out keys is down")
+
+    monkeypatch.setattr(backend, "fetch_keys", fetch_keys)
+    with pytest.raises(BackendError):
+        ana.maintain()
+    assert Counter(asked_for) == {f"{name}-{kind}": 32 for name, kind in PARTS}
+
+
+def test_what_stands_behind_sixteen_that_are_given_up_is_given_up_in_the_same_call(
+    backend: BackendSimulator,
+) -> None:
+    """They are to be encrypted anew, and there is nobody to do it for: nothing is deposited."""
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.unreachable = True
+    promised = promise(ana, BUDI, *map(str, range(20)))
+    for item in waiting(ana):
+        with store_of(ana).transaction() as tx:
+            replace_waiting(tx, item, None)
+    backend.unreachable = False
+    backend.forget(BUDI)
+    ana.maintain()
+    assert ana.pending() == []
+    let_look(ana)
+    given_up = [each for each in read_notices(ana) if each.kind is NoticeKind.NOT_DELIVERED]
+    assert [each.code for each in given_up] == ["unknown_recipient"] * 20
+    assert [each.messages[0] for each in given_up] == promised

@@ -3,10 +3,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from e2ecross import Client, Message, Notice, NoticeKind, Text
+from e2ecross import Address, Client, Message, Notice, NoticeKind, Text
 from e2ecross.errors import (
     BackendError,
     InvalidArgument,
@@ -16,6 +17,8 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.state.inbox import InboxItem
+from e2ecross.stores import MemoryStore, Store
+from e2ecross.wire.exchange import Deposited, KeysWanted
 from tests.support.accounts import account, change_devices, device_of, make_account, new_client
 from tests.support.devices import (
     ANA,
@@ -35,13 +38,15 @@ LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 class World:
     """Ana's phone, laptop and tablet, and Budi, with whom they talk."""
 
-    def __init__(self, backend: BackendSimulator, copies_from: int = 0) -> None:
+    def __init__(
+        self, backend: BackendSimulator, copies_from: int = 0, budis: Store | None = None
+    ) -> None:
         """One of Ana's devices may be said to copy what it sends, whatever stores others have."""
         self.backend, self.clock = backend, FakeClock()
         self.phone, self.laptop, self.tablet = make_account(
             ANA, (1, 2, 3), backend, stores=copying(copies_from), clock=self.clock
         )
-        self.budi = make_client(BUDI, backend, clock=self.clock)
+        self.budi = make_client(BUDI, backend, budis, clock=self.clock)
 
     def run(self, *clients: Client) -> list[list[InboxItem]]:
         """Let clients receive, as often as something comes; returns what each has got."""
@@ -87,6 +92,20 @@ class TestOwnCopies:
             assert account(client.device, BUDI.user_id).written
         assert not account(world.budi.device, ANA.user_id).written
 
+    def test_an_own_device_that_is_listed_since_has_what_was_just_sent(self, world: World) -> None:
+        """The back end tells of the own list with the answer; that of the recipient is the same."""
+        world.laptop.send(BUDI.user_id, Text("to two others"))
+        world.run()
+        desk = new_client(device_of(ANA, 4), world.backend, clock=world.clock)
+        everybody = (world.phone, world.laptop, world.tablet, desk)
+        change_devices(world.backend, *everybody, held_by=[world.phone])
+        world.laptop.send(BUDI.user_id, Text("to three others"))
+        phone, _, tablet, budi = world.run()
+        (items,) = world.run(desk)
+        for found in (phone, tablet, items, budi):
+            assert [each.content for each in messages(found)] == [Text("to three others")]
+        assert [each.own_copy for each in messages(items)] == [True]
+
     def test_device_1_knows_when_it_has_heard_of_the_others(self, world: World) -> None:
         world.laptop.send(BUDI.user_id, Text("halo"))
         world.run()
@@ -130,6 +149,121 @@ class TestNewLists:
         (items,) = world.run(desk)
         texts = [each.content for each in messages(items)]
         assert texts == [Text("waits"), Text("behind it")]
+
+
+class Quiet:
+    """The back end tells of no newer lists from now on, and changes them at the worst moment.
+
+    Attributes:
+        asked: for keys of which devices it was asked; for none of them where the list is wanted.
+        next_devices: who is listed from the next question on, one after another.
+    """
+
+    def __init__(self, backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[list[int]] = []
+        self.next_devices: list[list[Client]] = []
+        self._backend = backend
+        self._deposit_all, self._fetch_keys = backend.deposit_all, backend.fetch_keys
+        monkeypatch.setattr(backend, "deposit_all", self.deposit_all)
+        monkeypatch.setattr(backend, "fetch_keys", self.fetch_keys)
+
+    def deposit_all(self, *given: Any, **more: Any) -> Deposited:  # noqa: ANN401
+        return replace(self._deposit_all(*given, **more), seqs={})
+
+    def fetch_keys(self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]) -> Any:  # noqa: ANN401
+        self.asked.extend(sorted(keys.devices or ()) for keys in wanted)
+        answers = self._fetch_keys(requester, token, wanted)
+        if self.next_devices:
+            change_devices(self._backend, *self.next_devices.pop(0))
+        return answers
+
+
+class TestUnknownDevices:
+    """The back end says that it does not know a device, and not that there is a newer list."""
+
+    @pytest.fixture(params=[0, 64])
+    def world(self, backend: BackendSimulator, request: pytest.FixtureRequest) -> World:
+        """Budi's store has stripes, or none."""
+        return World(backend, budis=MemoryStore(request.param))
+
+    @pytest.fixture
+    def quiet(self, world: World, monkeypatch: pytest.MonkeyPatch) -> Quiet:
+        world.budi.send(ANA.user_id, Text("to three"))
+        world.run()
+        return Quiet(world.backend, monkeypatch)
+
+    def new(self, world: World, number: int) -> Client:
+        return new_client(device_of(ANA, number), world.backend, clock=world.clock)
+
+    def test_the_list_is_asked_for_once_and_who_is_new_has_the_message(
+        self, world: World, quiet: Quiet
+    ) -> None:
+        desk = self.new(world, 4)
+        change_devices(world.backend, world.phone, world.tablet, desk)  # the laptop is gone
+        sent = world.budi.send(ANA.user_id, Text("to those that are there"))
+        problems = {each.address.device: each.problem for each in sent.deliveries}
+        assert problems == {1: "", 2: "unknown_recipient", 3: "", 4: ""}
+        assert quiet.asked == [[], [4]]  # the list, then keys
+        (items,) = world.run(desk)
+        assert [each.content for each in messages(items)] == [Text("to those that are there")]
+
+    def test_so_it_is_where_the_message_has_waited(self, world: World, quiet: Quiet) -> None:
+        world.backend.unreachable = True
+        with pytest.raises(BackendError):
+            world.budi.send(ANA.user_id, Text("waits"))
+        world.backend.unreachable = False
+        desk = self.new(world, 4)
+        change_devices(world.backend, world.phone, world.tablet, desk)
+        world.budi.maintain()
+        assert quiet.asked == [[], [4]]
+        (items,) = world.run(desk)
+        assert [each.content for each in messages(items)] == [Text("waits")]
+
+    def test_where_a_new_one_has_gone_meanwhile_the_list_is_asked_for_again(
+        self, world: World, quiet: Quiet
+    ) -> None:
+        desk, car = self.new(world, 4), self.new(world, 5)
+        change_devices(world.backend, world.phone, world.tablet, desk)
+        phone, tablet = world.phone, world.tablet
+        quiet.next_devices = [[phone, tablet, desk], [phone, tablet, car]]
+        sent = world.budi.send(ANA.user_id, Text("to those that are there"))
+        problems = {each.address.device: each.problem for each in sent.deliveries}
+        gone = "unknown_recipient"
+        assert problems == {1: "", 2: gone, 3: "", 4: gone, 5: ""}
+        assert quiet.asked == [[], [4], [], [5]]
+        (items,) = world.run(car)
+        assert [each.content for each in messages(items)] == [Text("to those that are there")]
+
+    def test_where_the_list_has_it_still_it_is_asked_for_once_in_ten_minutes(
+        self, world: World, quiet: Quiet
+    ) -> None:
+        world.backend.forget(LAPTOP)
+        for n in range(3):
+            sent = world.budi.send(ANA.user_id, Text(f"{n}"))
+            problems = {each.address.device: each.problem for each in sent.deliveries}
+            assert problems == {1: "", 2: "unknown_recipient", 3: ""}
+            assert quiet.asked == [[]]
+        world.clock.advance(10 * 60 * 1000)
+        world.budi.send(ANA.user_id, Text("3"))
+        assert quiet.asked == [[], []]
+
+    def test_of_an_account_without_a_list_nothing_is_asked(
+        self, world: World, quiet: Quiet
+    ) -> None:
+        toko = make_client(TOKO, world.backend, clock=world.clock)
+        del world.backend.lists[TOKO.user_id]
+        world.budi.send(TOKO.user_id, Text("first"))
+        toko.confirm(toko.receive())
+        world.backend.unreachable = True
+        with pytest.raises(BackendError):
+            world.budi.send(TOKO.user_id, Text("waits for nobody"))
+        world.backend.unreachable = False
+        world.backend.forget(TOKO)
+        world.clock.advance(10 * 60 * 1000)
+        quiet.asked.clear()
+        world.budi.maintain()
+        assert world.budi.pending() == []
+        assert quiet.asked == []
 
 
 class TestMarkRead:

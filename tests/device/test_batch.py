@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many messages at once are the same messages, and one commit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from e2ecross.errors import (
     NoSession,
     RecordCorrupted,
     RemoteError,
+    RestoredStore,
     StoreError,
     UntrustedIdentity,
     WitnessFailed,
@@ -34,6 +35,7 @@ from tests.support.devices import (
     start,
 )
 from tests.support.neighbours import neighbours
+from tests.support.restores import put_back, take_copy
 from tests.support.witness import Keychain
 
 PEOPLE = [Address("messenger", f"toko-{number}") for number in range(4)]
@@ -310,6 +312,33 @@ def test_when_the_witness_fails_what_was_read_is_released_and_what_was_sent_is_n
     with pytest.raises(WitnessFailed):
         ana.encrypt_many(PEOPLE, HALO)
     assert texts(ana.decrypt_many([first])) == ["halo"]
+
+
+@pytest.mark.parametrize("before", ["encrypt", "encrypt_many", "decrypt_many"])
+@pytest.mark.parametrize("after", ["encrypt", "encrypt_many", "decrypt", "decrypt_many"])
+def test_a_store_that_was_put_back_meanwhile_is_refused(
+    before: str, after: str, stores: Stores
+) -> None:
+    """Whichever operation has seen it further ahead, and whichever comes then."""
+    ana, (who, *_) = crowd(stores.open("ana"), NEIGHBOURS[:2])
+    store, (one, two) = ana._context.store, NEIGHBOURS[:2]
+    start(who, ana)
+    first, second = who.encrypt(ANA, HALO), who.encrypt(ANA, HALO)
+    calls: dict[str, Callable[[], object]] = {
+        "encrypt": lambda: ana.encrypt(one, HALO),
+        "encrypt_many": lambda: ana.encrypt_many([one, two], HALO),
+        "decrypt": lambda: ana.decrypt(second),
+        "decrypt_many": lambda: ana.decrypt_many([second]),
+    }
+    copy = take_copy(store)
+    if before == "decrypt_many":
+        assert texts(ana.decrypt_many([first])) == ["halo"]  # uses prekeys up
+    else:
+        calls[before]()
+    put_back(store, copy)
+    with pytest.raises(RestoredStore):
+        calls[after]()
+    assert take_copy(store) == copy
 
 
 def test_nothing_is_nothing() -> None:

@@ -18,6 +18,7 @@ from e2ecross.device.self_sync import mark_read
 from e2ecross.errors import (
     E2ECrossError,
     IdentityChangedError,
+    RecordCorrupted,
     RemoteError,
     StoreBusy,
     StoreError,
@@ -73,6 +74,9 @@ class Watched(AroundStore):
         """Those since the last time."""
         begun, self.begun = self.begun, []
         return begun
+
+
+STRIPE_OF = {BUDI: BUDIS, TOKO: TOKOS}
 
 
 class Scene:
@@ -178,6 +182,48 @@ def test_many_are_decrypted_stripe_by_stripe_and_come_in_their_order(scene: Scen
     assert told[-1] == (4, 4)
     assert scene.ana.decrypt_many([b"?"])[0] is not None
     assert scene.store.taken() == [1]
+
+
+@pytest.mark.parametrize("is_low_first", [False, True])
+def test_stripes_ascend_whoever_comes_first_and_progress_counts_on(
+    scene: Scene, is_low_first: bool
+) -> None:
+    """Who nobody knows stands with the first stripe of those that are known."""
+    devices = sorted((scene.budi, scene.toko), key=lambda each: STRIPE_OF[each.address])
+    low, high = devices
+    first, second = devices if is_low_first else reversed(devices)
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, count: int) -> None:
+        told.append((done, count))
+
+    both = [STRIPE_OF[low.address], STRIPE_OF[high.address]]
+    scene.ana.encrypt_many([first.address, second.address], Text("halo"), progress=progress)
+    assert scene.store.taken() == both
+    assert told == [(1, 2), (2, 2)]
+    waiting: list[Envelope | bytes] = [first.encrypt(ANA, Bytes(b"1")), b"?", b"!"]
+    waiting.append(second.encrypt(ANA, Bytes(b"2")))
+    told.clear()
+    found = scene.ana.decrypt_many(waiting, progress=progress)
+    assert [isinstance(each, Message) for each in found] == [True, False, False, True]
+    assert scene.store.taken() == both
+    # Of the lower stripe there are three, of whom two are nobody's.
+    assert told == ([(1, 4), (3, 4), (4, 4)] if is_low_first else [(2, 4), (3, 4), (4, 4)])
+
+
+def test_of_a_damaged_contact_each_message_is_refused_whatever_their_places(scene: Scene) -> None:
+    waiting = [
+        sender.encrypt(ANA, Bytes(b"%d" % number))
+        for number, sender in enumerate((scene.toko, scene.budi, scene.toko, scene.budi))
+    ]
+    places = [where for where in dump(scene.store) if where[0] is Table.SESSIONS]
+    (place,) = [where for where in places if where[1] == address_key(BUDI)]
+    with scene.store.transaction(BUDIS) as tx:
+        tx.put(*place, b"\x01damaged")
+    found = scene.ana.decrypt_many(waiting)
+    assert [isinstance(each, Message) for each in found] == [True, False, True, False]
+    assert isinstance(found[1], RecordCorrupted)
+    assert isinstance(found[3], RecordCorrupted)
 
 
 def test_what_was_committed_before_a_store_error_stands(scene: Scene) -> None:

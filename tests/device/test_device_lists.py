@@ -8,6 +8,7 @@ import pytest
 
 from e2ecross import Address, Device, NoticeKind, Policy, Text, UserId
 from e2ecross.device.device_lists import (
+    FetchedList,
     Targets,
     judge_list,
     read_fetched_list,
@@ -24,6 +25,7 @@ from e2ecross.errors import (
 )
 from e2ecross.protocol.device_list import Verdict, hash_list
 from e2ecross.state.accounts import put_own_account
+from e2ecross.state.trust import find_identity
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.accounts import (
@@ -346,6 +348,28 @@ def test_a_fetched_list_that_is_none_changes_nothing(kind: str) -> None:
         with pytest.raises(error):
             would_remove(chain.budi._context, ACCOUNT, data)
     assert dump(chain.budi._context.store) == before
+
+
+@pytest.mark.parametrize("is_changed", [False, True], ids=["first", "changed key"])
+def test_a_fetched_list_is_dated_by_the_clock(is_changed: bool) -> None:
+    """What is in it is first seen then; and it is not too old before its time."""
+    clock = FakeClock(NOW_MS + 5)
+    budi = make_device(BUDI, clock=clock, policy=Policy(accept_changed_identity=True))
+    if is_changed:
+        introduce(budi, make_device(ANA, seed="the phone before"))
+        clock.advance(7)
+    signed = Household(ACCOUNT).sign(devices=(1, 2), signed_at_ms=NOW_MS + 90)
+    found = read_fetched_list(budi._context, ACCOUNT, signed.encode())
+    assert found == FetchedList(Verdict.NEWER, is_changed)
+    accepted_at_ms = clock()
+    assert account(budi, ACCOUNT).accepted_at_ms == accepted_at_ms
+    with budi._context.store.transaction() as tx:
+        known = [find_identity(tx, address) for address in (ANA, LAPTOP)]
+    assert [None if each is None else each.first_seen_at_ms for each in known] == [clock()] * 2
+    clock.now_ms = accepted_at_ms + MAX_AGE_MS
+    assert numbers(budi) == [1, 2]
+    clock.advance(1)
+    assert numbers(budi) == [1]
 
 
 def test_a_stranger_with_another_key_than_the_member_of_a_group_is_not_taken_in() -> None:

@@ -28,6 +28,7 @@ from e2ecross.errors import (
     InvalidArgument,
     LossyContent,
     NotInGroup,
+    UnknownRecipient,
 )
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.sender_key import OwnSenderKey
@@ -42,7 +43,16 @@ from e2ecross.wire.content import Expiry, Framed
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.group_records import GroupRecord
-from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, SpyStore, dump
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    TOKO,
+    SpyStore,
+    dump,
+    reopen_device,
+    start,
+)
 from tests.support.formats import ATTACHMENT
 from tests.support.group_sending import (
     add_companion,
@@ -406,6 +416,45 @@ def test_who_cannot_be_reached_stops_nobody(world: GroupWorld, group: GroupId) -
     # That may be over with the next message, and so they are gone through again.
     assert post(world, group) is None
     assert stranger.address == CITRA
+
+
+def test_who_is_not_reached_for_good_is_named_with_each_message_and_not_tried_again(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana = world.devices[ANA]
+    asked = KeysAsked(unreachable={TOKO: UnknownRecipient("gone")})
+    with ana._context.store.transaction() as tx:
+        tx.clear(Table.SESSION_RECORDS, address_key(TOKO))
+    gone = {TOKO: "unknown_recipient"}
+    assert send(ana, group, asked=asked).problems == gone
+    for number in range(2):
+        again = post(world, group, bytes([number]) * 16)
+        assert again is not None
+        assert (again.recipients, again.problems) == ((BUDI,), gone)
+    start(ana, world.devices[TOKO], kyber=True)
+    world.clock.advance(HOUR_MS)
+    assert post(world, group, b"\2" * 16) is None
+    assert send(ana, group).problems == {}
+    after = post(world, group, b"\2" * 16)
+    assert after is not None
+    assert (set(after.recipients), after.problems) == ({BUDI, TOKO}, {})
+
+
+def test_who_was_not_reached_is_not_named_once_another_process_has_gone_through_all(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana = world.devices[ANA]
+    asked = KeysAsked(unreachable={TOKO: UnknownRecipient("gone")})
+    with ana._context.store.transaction() as tx:
+        tx.clear(Table.SESSION_RECORDS, address_key(TOKO))
+    assert send(ana, group, asked=asked).problems == {TOKO: "unknown_recipient"}
+    start(ana, world.devices[TOKO], kyber=True)
+    world.clock.advance(HOUR_MS)
+    other = reopen_device(ana, ana._context.store, "another process")
+    assert send(other, group).problems == {}
+    posted = post(world, group)
+    assert posted is not None
+    assert (set(posted.recipients), posted.problems) == ({BUDI, TOKO}, {})
 
 
 # --- Devices that are listed since -------------------------------------------------------------

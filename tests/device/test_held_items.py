@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Device, FailedMessage, Message, Notice, NoticeKind, Text
+from e2ecross import (
+    Device,
+    Envelope,
+    FailedMessage,
+    Message,
+    Notice,
+    NoticeKind,
+    RetryRequest,
+    Text,
+)
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
 from e2ecross.device.conversations import block
@@ -13,14 +22,25 @@ from e2ecross.device.held_collecting import HeldIntake, Taken
 from e2ecross.device.held_items import by_stripe, confirm_in_stripe, find_free, hold_in_stripe
 from e2ecross.errors import AuthenticationFailed, InvalidArgument, RecordCorrupted
 from e2ecross.state.accounts import NOTHING_KNOWN, find_account, put_account
-from e2ecross.state.inbox import ARRIVED, put_notice
+from e2ecross.state.inbox import ARRIVED, put_notice, receipt_of
 from e2ecross.state.inbox_holds import HOLD_MS, hash_envelope, is_held, list_arrived
+from e2ecross.state.outbox import Backlog, BacklogName, list_backlog
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.inbox_records import InboxHold
-from tests.support.accounts import craft
-from tests.support.devices import ANA, BUDI, FakeClock, dump, introduce, make_device, new_bundle
+from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
+from tests.support.accounts import craft, hold_list, sign_devices
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    TOKO,
+    FakeClock,
+    dump,
+    introduce,
+    make_device,
+    new_bundle,
+)
 
 STRIPE = 19
 """Of BUDI."""
@@ -96,6 +116,71 @@ def test_a_failure_is_not_kept_of_what_another_worker_has_taken_in(
     assert dump(ana._context.store) == before
 
 
+def test_what_another_worker_has_is_left_to_it_with_all_later_ones_of_its_sender(
+    ana: Device, budi: Device, clock: FakeClock
+) -> None:
+    """Also where it is looked at alone; and once nobody has it any more it is handed over."""
+    arrived = [arrive(ana, budi, number, f"{number}") for number in range(1, 5)]
+    assert texts(intake(ana).take_in(arrived[:1])) == ["1"]
+    taken = intake(ana).take_in(arrived)
+    assert (taken.done, taken.items, taken.settled) == (4, [], {})
+    assert (taken.left, taken.busy) == (4, {BUDI.user_id})
+    before = dump(ana._context.store)
+    alone = intake(ana).take_in_alone(arrived[0])
+    assert (alone.done, alone.items, alone.left) == (1, [], 1)
+    busy = replace(intake(ana), busy={BUDI.user_id})
+    for left, count in ((busy.take_in(arrived[1:]), 3), (busy.take_in_alone(arrived[1]), 1)):
+        assert (left.done, left.left) == (count, count)
+        assert (left.items, left.busy) == ([], {BUDI.user_id})
+    assert dump(ana._context.store) == before
+    clock.advance(HOLD_MS)
+    assert texts(intake(ana).take_in(arrived)) == ["1", "2", "3", "4"]
+
+
+def test_one_that_goes_alone_is_gone_through_and_who_is_busy_stays_so(
+    ana: Device, budi: Device
+) -> None:
+    error = AuthenticationFailed("?")
+    with_busy = replace(intake(ana), busy={TOKO.user_id})
+    alone = with_busy.take_in_alone(arrive(ana, budi, 1))
+    failed = with_busy.keep_failure(arrive(ana, budi, 2), error)
+    assert [(each.done, each.busy) for each in (alone, failed)] == [(1, {TOKO.user_id})] * 2
+    assert [len(each.items) for each in (alone, failed)] == [1, 1]
+
+
+def test_what_was_handed_over_here_is_shown_once_more_and_not_left(
+    ana: Device, budi: Device
+) -> None:
+    arrived = arrive(ana, budi, 1)
+    (item,) = intake(ana).take_in([arrived]).items
+    number = receipt_of(item).number
+    again = replace(intake(ana), handed={number}).take_in([arrived])
+    assert (again.items, again.shown, again.left, again.busy) == ([], [number], 0, set())
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_what_else_a_message_makes_the_app_hear_comes_with_it_if_there_is_room(
+    ana: Device, budi: Device, room: int, clock: FakeClock
+) -> None:
+    held = sign_devices(budi)
+    hold_list(ana, held)
+    with ana._context.store.transaction(STRIPE) as tx:
+        put_notice(ana._context, tx, Notice(NoticeKind.DEVICE_LINKED, BUDI.user_id))
+    assert len(find_free(ana._context, Acknowledging(), STRIPE, 10).items) == 1  # another's now
+    hosted = sign_devices(budi, after=held, hosting=2)
+    budi.start_session(new_bundle(ana, kyber=True))  # a first message carries the list
+    envelope = craft(budi, ANA, Text("halo"), device_list=hosted.encode())
+    taken = intake(ana, room).take_in([decode_arrived(ana._context, 1, envelope.encode())])
+    items = [Message, Notice][:room]
+    assert sorted(type(item).__name__ for item in taken.items) == [i.__name__ for i in items]
+    left = find_free(ana._context, Acknowledging(), STRIPE, 10).items
+    assert [type(item) for item in left] == ([] if room > 1 else [Notice])
+    clock.advance(HOLD_MS - 1)
+    assert find_free(ana._context, Acknowledging(), STRIPE, 10).items == []
+    clock.advance(1)
+    assert len(find_free(ana._context, Acknowledging(), STRIPE, 10).items) == 3
+
+
 def test_a_failure_of_who_was_blocked_is_settled_at_once(ana: Device, budi: Device) -> None:
     block(ana._context, BUDI.user_id)
     taken = intake(ana).keep_failure(arrive(ana, budi, 1), AuthenticationFailed("?"))
@@ -114,11 +199,17 @@ def test_what_was_confirmed_and_comes_again_is_settled(ana: Device, budi: Device
 
 
 def test_what_a_failure_makes_wait_in_the_outbox_is_no_item(ana: Device, budi: Device) -> None:
-    taken = intake(ana).keep_failure(arrive(ana, budi, 1), AuthenticationFailed("?"))
+    arrived = arrive(ana, budi, 1)
+    taken = intake(ana).keep_failure(arrived, AuthenticationFailed("?"))
     (item,) = taken.items
     assert isinstance(item, FailedMessage)
     assert item.retrying
-    assert any(place[0] is Table.OUTBOX for place in dump(ana._context.store))
+    with ana._context.store.transaction(STRIPE) as tx:
+        (waiting,) = list_backlog(tx, Backlog(BacklogName.REQUESTS, BUDI))
+    envelope = Envelope.decode(arrived.data)
+    message = decode_signal_message(envelope.ciphertext, VERSIONS)
+    told = (envelope.message_id, message.ratchet_key, message.counter, "authentication_failed")
+    assert waiting.control == RetryRequest(*told)
 
 
 def test_hosting_counts_as_seen_when_the_last_notice_of_it_is_confirmed(

@@ -5,6 +5,7 @@ import pytest
 
 from e2ecross import Device, Message, Text
 from e2ecross.errors import (
+    AuthenticationFailed,
     InvalidArgument,
     NoDevice,
     NoSession,
@@ -61,6 +62,7 @@ from tests.support.devices import (
 from tests.support.entropy import SeededEntropy
 from tests.support.inboxes import walk_items
 from tests.support.kept import keep_sent
+from tests.support.readers import sessions_of
 from tests.support.restores import put_back, take_copy
 from tests.support.witness import Keychain
 
@@ -160,6 +162,61 @@ def test_a_full_archive_stays_within_its_bound() -> None:
     info = restore(store).session_info(BUDI)
     assert info is not None
     assert (info.can_send, info.archived) == (False, MAX_ARCHIVED_SESSIONS)
+
+
+def test_of_a_full_archive_a_session_of_another_identity_goes_first() -> None:
+    """Although the oldest is of the accepted one."""
+    store = MemoryStore()
+    ana, budi, other = make_device(ANA, store), make_device(BUDI), make_device(BUDI, seed="other")
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    start(other, ana)
+    ana.decrypt(other.encrypt(ANA, Text("another phone")))
+    ana.accept_identity(BUDI, other.identity_key)
+    for _ in range(MAX_ARCHIVED_SESSIONS - 2):
+        introduce(ana, other)
+    start(budi, ana)
+    ana.decrypt(budi.encrypt(ANA, Text("the first one is back")))
+    ana.accept_identity(BUDI, budi.identity_key)
+    before = sessions_of(ana, BUDI)
+    assert len(before) == 1 + MAX_ARCHIVED_SESSIONS
+    assert before[0] == before[-1] == budi.identity_key
+    ana = restore(store)
+    kept = [*before]
+    del kept[-2]  # the oldest of the other one
+    assert sessions_of(ana, BUDI) == kept
+    assert ana.decrypt(late).content == Text("late")
+
+
+def test_a_session_to_send_with_is_dropped_if_its_identity_is_not_the_accepted_one() -> None:
+    """No sound store has one: it is not put away as a session of an identity before would be."""
+    store = MemoryStore()
+    ana, old, new = make_device(ANA, store), make_device(BUDI), make_device(BUDI, seed="new phone")
+    introduce(ana, old)
+    late = old.encrypt(ANA, Text("late"))
+    start(new, ana)
+    ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    ana.accept_identity(BUDI, new.identity_key)
+    say(ana, new, "to the new phone")
+    unread = new.encrypt(ANA, Text("in a session that is dropped"))
+    assert sessions_of(ana, BUDI) == [new.identity_key, old.identity_key]
+    accepted = [place for place in dump(store) if place[0] is Table.REMOTE_IDENTITIES]
+    (place,) = [each for each in accepted if each[1] == address_key(BUDI)]
+    record = dump(store)[place].replace(new.identity_key, make_device(TOKO).identity_key)
+    with peer_transaction(ana._context, BUDI.user_id) as tx:
+        tx.put(*place, record)
+    ana = restore(store)
+    assert sessions_of(ana, BUDI) == [old.identity_key]
+    assert {row for _, row in rows_of(store, Table.SESSIONS)} == archived_of(store)
+    assert ana.decrypt(late).content == Text("late")
+    with pytest.raises(AuthenticationFailed):
+        ana.decrypt(unread)
+
+
+def archived_of(store: Store) -> set[bytes]:
+    """Base keys of the sessions with Budi that only read."""
+    with store.transaction() as tx:
+        return {session.base_key for session in load_sessions(tx, BUDI).archived}
 
 
 def test_what_is_known_of_contacts_is_stale_until_something_confirms_it(stores: Stores) -> None:

@@ -15,15 +15,24 @@ from e2ecross.errors import (
     UnsupportedVersion,
 )
 from e2ecross.protocol.ratchet import count_skipped_keys
-from e2ecross.protocol.session import Session, without_skipped_keys, without_skipped_spqr_keys
+from e2ecross.protocol.session import (
+    Session,
+    can_send,
+    with_receiving_chains,
+    with_spqr,
+    without_skipped_keys,
+    without_skipped_spqr_keys,
+)
 from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.protocol.session_reading import (
     Reading,
+    is_for_current,
+    may_try_current,
     open_message,
     open_repeated_first_message,
     open_with_current,
 )
-from e2ecross.protocol.session_record import NO_SESSIONS, seal_message
+from e2ecross.protocol.session_record import NO_SESSIONS, seal_message, stop_sending_with_all
 from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
 from e2ecross.protocol.session_storage import without_buckets
 from e2ecross.protocol.spqr.state import (
@@ -39,6 +48,7 @@ from e2ecross.wire.limits import (
     MAX_SKIPPED_KEYS_ARCHIVED,
 )
 from e2ecross.wire.signal_message import (
+    VERSION_3,
     VERSION_4,
     VERSIONS,
     decode_prekey_signal_message,
@@ -143,6 +153,27 @@ def test_without_a_current_session_there_is_none_to_try() -> None:
     with pytest.raises(UnknownSession):
         open_with_current(NO_SESSIONS, message)
     assert open_with_current(alice.record, message).plaintext == b"x"
+
+
+def test_the_current_session_is_tried_first_where_it_is_of_the_accepted_identity() -> None:
+    """Else it may have been put there by a stranger; but what it has begun to read is its alone."""
+    alice, bob = _pair()
+    accepted, other = bob.identity.public, Party("eve").identity.public
+    known = decode_signal_message(bob.send(b"x")[1], VERSIONS)
+    unknown = known._replace(ratchet_key=other)
+    archived = with_fields(alice.record, current=None, archived=(alice.current,))
+    for record, message, identity, is_tried, is_its in (
+        (alice.record, known, accepted, True, True),
+        (alice.record, unknown, accepted, True, False),
+        (alice.record, known, other, True, True),
+        (alice.record, unknown, other, False, False),
+        (archived, known, accepted, False, False),
+        (NO_SESSIONS, known, accepted, False, False),
+        (alice.record, known._replace(version=VERSION_3), accepted, False, False),
+        (alice.record, known._replace(version=VERSION_3), other, False, False),
+    ):
+        assert may_try_current(record, message, identity) is is_tried
+        assert is_for_current(record, message) is is_its
 
 
 def test_where_the_current_one_was_tried_others_of_its_version_are_or_it_is_an_error() -> None:
@@ -263,6 +294,52 @@ def test_a_session_that_is_stored_leaves_its_stored_keys_out() -> None:
     (chain,) = _spqr(slim).chains.epochs
     assert (len(chain.skipped), chain.skipped.buckets) == (100, {})
     assert without_buckets(slim) is slim
+
+
+@pytest.mark.parametrize("is_turned", [False, True], ids=["known chain", "new chain"])
+def test_a_stopped_session_reads_on_with_its_post_quantum_ratchet(is_turned: bool) -> None:
+    """Late messages, and those behind what it has read; also when the peer's ratchet turns."""
+    alice, bob = _pair()
+    late, other = alice.send(b"late"), alice.send(b"ahead")
+    bob.receive(other)
+    if is_turned:
+        alice.receive(bob.send(b"turns it"))
+    before = _spqr(bob.current)
+    bob.record = stop_sending_with_all(bob.record, alice.identity.public)
+    (stopped,) = bob.record.archived
+    assert not can_send(stopped)
+    assert stopped.ratchet.spqr is before
+    for n in range(3):
+        assert bob.receive(alice.send(b"%d" % n)) == b"%d" % n
+    assert bob.receive(late) == b"late"
+    (stopped,) = bob.record.archived
+    assert not can_send(stopped)
+    assert count_skipped_spqr_keys(_spqr(stopped)) == 0
+
+
+def test_what_is_left_out_of_a_session_changes_nothing_else_of_it() -> None:
+    """It wraps, sends and reads on; what keeps it in the archive, or in the store, is no matter."""
+    alice, bob = _pair(answered=False)
+    session, spqr = alice.current, _spqr(alice.current)
+    fewer = (
+        without_skipped_keys(session, 1),
+        without_skipped_spqr_keys(session, 1),
+        with_spqr(session, spqr),
+        with_receiving_chains(session, session.ratchet.receiving),
+    )
+    for changed in fewer:
+        assert changed.pending is session.pending is not None
+        assert changed.ratchet.sending is session.ratchet.sending
+        assert changed.ratchet.root_key == session.ratchet.root_key
+        assert changed.ratchet.previous_counter == session.ratchet.previous_counter
+        assert changed.base_key == session.base_key
+        assert changed.version is VERSION_4
+    with_keys = _with_stored(20)
+    for changed in (without_skipped_keys(with_keys, 5), without_skipped_spqr_keys(with_keys, 5)):
+        assert changed.ratchet.root_key == with_keys.ratchet.root_key
+        assert changed.ratchet.sending is with_keys.ratchet.sending
+        assert changed.used_prekeys is with_keys.used_prekeys
+    assert bob.receive(alice.send(b"x")) == b"x"
 
 
 # --- Key number 0 -----------------------------------------------------------------------------

@@ -12,7 +12,12 @@ from e2ecross.errors import AuthenticationFailed, RemoteError
 from e2ecross.protocol import message_chain
 from e2ecross.protocol.ratchet import count_skipped_keys
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_reading import open_message, open_repeated_first_message
+from e2ecross.protocol.session_reading import (
+    may_try_current,
+    open_message,
+    open_repeated_first_message,
+    open_with_current,
+)
 from e2ecross.protocol.session_record import (
     SessionRecord,
     add_initiated_session,
@@ -94,6 +99,26 @@ def test_a_forged_message_walks_at_most_so_far(counter: int, sessions: int, step
     assert steps.taken == tried * counter <= MAX_CHAIN_STEPS_PER_MESSAGE
 
 
+@pytest.mark.parametrize("counter", [1, 500, 780, 781, 2000, 2001, 12_500, 25_000])
+@pytest.mark.parametrize("sessions", [1, 2, 41])
+def test_nor_does_it_where_the_current_session_is_tried_by_itself_first(
+    counter: int, sessions: int, steps: Steps
+) -> None:
+    """As a device does, which leaves the archive in the store until then."""
+    alice, bob = _met(sessions)
+    steps.taken = 0
+    forged, accepted = decode_signal_message(_forged(counter)), alice.identity.public
+    assert may_try_current(bob.record, forged, accepted)
+    with pytest.raises(AuthenticationFailed):
+        open_with_current(bob.record, forged)
+    assert steps.taken == counter
+    with pytest.raises(AuthenticationFailed):
+        open_message(bob.record, forged, accepted, current_tried=True)
+    tried = sessions if counter <= MAX_FORWARD_JUMP_ARCHIVED else 1
+    tried = min(tried, MAX_CHAIN_STEPS_PER_MESSAGE // counter)
+    assert steps.taken == tried * counter <= MAX_CHAIN_STEPS_PER_MESSAGE
+
+
 @pytest.mark.parametrize("counter", [25_001, 2**32 - 1])
 @pytest.mark.parametrize("sessions", [1, 41])
 def test_a_jump_beyond_the_limit_costs_no_step(counter: int, sessions: int, steps: Steps) -> None:
@@ -126,6 +151,7 @@ def test_the_current_session_reads_the_longest_jump_however_many_are_archived() 
     assert MAX_CHAIN_STEPS_PER_MESSAGE >= MAX_FORWARD_JUMP
     data = write_message(bob.current, FRESH, MAX_FORWARD_JUMP)
     _open(bob.record, data, alice.identity.public)
+    assert open_with_current(bob.record, decode_signal_message(data)).plaintext == b"crafted"
 
 
 @pytest.mark.parametrize("current", [True, False])

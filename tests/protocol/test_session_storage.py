@@ -6,12 +6,15 @@ from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.message_chain import SendingChain
-from e2ecross.protocol.session import Session
+from e2ecross.protocol.session import Session, with_receiving_chains
 from e2ecross.protocol.session_storage import (
     session_from_record,
     session_to_record,
     with_all_buckets,
+    with_buckets,
+    without_buckets,
 )
+from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
 from e2ecross.wire.session_records import StoredChain
 from tests.support.parties import (
     Party,
@@ -122,6 +125,38 @@ def test_skipped_keys_stand_in_buckets_of_their_own() -> None:
     for data in rows.skipped.values():
         for key in (data[-32:],):
             assert key not in rows.session
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_with_one_bucket_at_hand_all_keys_are_counted_and_the_chain_is_the_same(flag: bool) -> None:
+    _, bob, _ = _busy_pair()
+    chains = [
+        with_fields(chain, may_have_no_pq_key=flag) for chain in bob.current.ratchet.receiving
+    ]
+    whole = with_receiving_chains(bob.current, chains)
+    slim = without_buckets(whole)
+    first, second = slim.ratchet.receiving
+    assert [len(first.skipped), len(second.skipped)] == [129, 2]
+    assert first.skipped.buckets == second.skipped.buckets == {}
+    bucket = chains[0].skipped.buckets[1]
+    ready = with_buckets(slim, {first.ratchet_key: {1: bucket}})
+    changed, other = ready.ratchet.receiving
+    assert other is second
+    assert (changed.ratchet_key, changed.message_number) == (first.ratchet_key, 130)
+    assert (len(changed.skipped), changed.skipped.buckets) == (129, {1: bucket})
+    assert changed.may_have_no_pq_key is flag
+
+
+def test_what_is_stored_of_a_chain_is_read_back() -> None:
+    _, bob, _ = _busy_pair()
+    stored = session_to_record(bob.current)
+    closed = with_fields(stored.receiving_chains[0], may_have_no_pq_key=True, skipped_count=0)
+    chains = (closed, *stored.receiving_chains[1:])
+    read = session_from_record(with_fields(stored, receiving_chains=chains)).ratchet.receiving
+    assert [chain.chain_key is None for chain in read] == [True, False]
+    assert [len(chain.skipped) for chain in read] == [0, 2]
+    assert [chain.may_have_no_pq_key for chain in read] == [True, False]
+    assert read[0].skipped is NO_SKIPPED_KEYS  # so that nobody looks for rows of it
 
 
 def test_secrets_of_closed_chain_are_not_stored() -> None:

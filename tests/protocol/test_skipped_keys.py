@@ -76,6 +76,68 @@ def test_newest_drops_the_lowest_numbers_first() -> None:
     assert keys.newest(10).buckets[4] is keys.buckets[4] or len(keys.newest(10)) == 10
 
 
+def test_where_surplus_is_exactly_a_bucket_that_bucket_goes_and_no_key_more() -> None:
+    keys = _range(0, 192)
+    fewer = keys.newest(128)
+    assert (sorted(fewer.buckets), len(fewer)) == ([1, 2], 128)
+    assert all(fewer.buckets[index] is keys.buckets[index] for index in (1, 2))
+    assert sorted(_held(keys.newest(129))) == [*range(63, 192)]
+    assert sorted(_held(keys.newest(127))) == [*range(65, 192)]
+
+
+def test_a_key_in_the_place_of_one_that_is_held_is_not_counted_twice() -> None:
+    keys = _range(60, 10).with_keys(65, [_key(900 + number) for number in range(10)])
+    assert len(keys) == 15
+    assert sorted(_held(keys)) == [*range(60, 75)]
+    assert keys.get(64) == _key(64)
+    assert [keys.get(65), keys.get(74)] == [_key(900), _key(909)]
+
+
+# --- Keys that are left in the store --------------------------------------------------------
+
+
+def _partly_at_hand(forgotten: int = 0) -> SkippedKeys:
+    """Of 300 keys of the numbers 0 to 299, those of the bucket 2."""
+    return SkippedKeys({2: _range(0, 300).buckets[2]}, 300, forgotten)
+
+
+def test_of_keys_that_are_not_at_hand_those_that_go_are_counted() -> None:
+    keys = _partly_at_hand()
+    assert (len(keys), keys.forgotten) == (300, 0)
+    fewer = keys.newest(290)
+    assert (len(fewer), fewer.forgotten) == (290, 10)
+    assert fewer.buckets == keys.buckets
+    fewest = fewer.newest(285)
+    assert (len(fewest), fewest.forgotten) == (285, 15)
+    assert fewest.newest(285) is fewest
+
+
+def test_what_is_forgotten_stays_so_while_keys_come_and_go() -> None:
+    keys = _partly_at_hand(forgotten=7)
+    for changed, count in (
+        (keys.without(130), 299),
+        (keys.with_keys(300, [_key(300), _key(301)]), 302),
+        (keys.with_keys(131, [_key(131)]), 300),
+    ):
+        assert (len(changed), changed.forgotten) == (count, 7)
+
+
+def test_what_is_forgotten_stays_so_where_all_that_is_left_is_at_hand() -> None:
+    """Those that go then are of the lowest numbers at hand: the others are none of the rest."""
+    keys = SkippedKeys({}, 10).with_keys(64, [_key(64 + number) for number in range(64)])
+    keys = keys.newest(64)
+    assert (len(keys), keys.forgotten) == (64, 10)
+    fewer = keys.newest(60)
+    assert sorted(_held(fewer)) == [*range(68, 128)]
+    assert (len(fewer), fewer.forgotten) == (60, 10)
+
+
+def test_keys_that_are_left_in_the_store_are_counted_and_nothing_is_to_be_removed_there() -> None:
+    left = _partly_at_hand(forgotten=7).left_in_store()
+    assert (len(left), left.buckets, left.forgotten) == (300, {}, 0)
+    assert _range(5, 3).newest(0).left_in_store() is NO_SKIPPED_KEYS
+
+
 @given(
     st.lists(
         st.one_of(

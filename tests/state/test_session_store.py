@@ -16,7 +16,8 @@ from e2ecross.errors import (
     StoreTooNew,
     UnknownPrekey,
 )
-from e2ecross.protocol.session_record import NO_SESSIONS
+from e2ecross.protocol.ratchet import count_skipped_keys
+from e2ecross.protocol.session_record import NO_SESSIONS, stop_sending_with_all
 from e2ecross.state.context import address_key
 from e2ecross.state.session_store import (
     drop_damaged_sessions,
@@ -28,7 +29,11 @@ from e2ecross.state.session_store import (
     save_sessions,
 )
 from e2ecross.stores import MemoryStore, Store, Table
-from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
+from e2ecross.wire.limits import (
+    MAX_ARCHIVED_SESSIONS,
+    MAX_RECEIVING_CHAINS,
+    MAX_SKIPPED_KEYS_ARCHIVED,
+)
 from e2ecross.wire.session_records import SessionListRecord
 from tests.support.devices import (
     ANA,
@@ -167,6 +172,34 @@ def test_a_chain_that_is_forgotten_leaves_no_rows_behind(stores: Stores) -> None
         say(ana, budi, f"question {turn}")
         say(budi, ana, f"answer {turn}")
     assert count_rows(store, Table.SKIPPED_KEYS) == 0
+
+
+def test_keys_that_go_for_two_reasons_at_once_leave_no_rows_behind() -> None:
+    """Of their chain, which has as many newer ones now; and of the archive, where it is oldest."""
+    store = MemoryStore()
+    budi, ana = StoredParty("budi", store), Party("ana")
+
+    def lose(count: int) -> None:
+        for _ in range(count):
+            ana.send(b"lost")
+
+    for count in (1_990, 2_000, 2_000, 2_000, 10):
+        budi.start(ana)
+        ana.receive(budi.send(b"start"))
+        lose(count)
+        budi.receive(ana.send(b"ahead"))
+        if count == 1_990:
+            lose(2_000)
+            late = ana.send(b"late")
+    with store.transaction() as tx:  # a restored store: who reads stays where it is
+        before = load_sessions(tx, BUDI)
+        save_sessions(tx, PLACE, before, stop_sending_with_all(before, ana.identity.public))
+    assert budi.receive(late) == b"late"
+    with store.transaction() as tx:
+        archived = load_sessions(tx, BUDI).archived  # what is stored fits together
+    counts = [count_skipped_keys(session.ratchet) for session in archived]
+    assert counts == [10, 2_000, 2_000, 2_000, 1_990]
+    assert sum(counts) == MAX_SKIPPED_KEYS_ARCHIVED
 
 
 def test_a_new_session_writes_itself_the_archived_one_and_the_list() -> None:

@@ -664,7 +664,93 @@ def once(what: bytes, times: int = 1) -> Callable[[bytes], bool]:
     return ask_once
 
 
+class TestTries:
+    """A transaction whose connection is lost as it begins, as where a server was restarted."""
+
+    @pytest.fixture
+    def begun(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Each beginning; `fates` says what becomes of the next ones: lost, slowly lost, busy."""
+        from e2ecross.stores.postgres_commit import Block
+        from e2ecross.stores.postgres_link import Link
+        from e2ecross.stores.postgres_pool import Pool
+
+        found, self.fates = list[str](), list[str]()
+        start = Block._start
+
+        def begin(block: Block, pool: Pool, link: Link) -> None:
+            fate = self.fates.pop(0) if self.fates else "begun"
+            found.append(fate)
+            if fate == "slowly lost":
+                time.sleep(0.2)
+            if fate in ("lost", "slowly lost"):
+                link.close()
+            if fate != "begun":
+                raise StoreBusy(fate)
+            start(block, pool, link)
+
+        monkeypatch.setattr(Block, "_start", begin)
+        return found
+
+    @pytest.mark.parametrize("lost", [1, 2])
+    def test_another_connection_is_tried(
+        self, begun: list[str], store: "PostgresStore", lost: int
+    ) -> None:
+        put(store, 5, b"r", b"x")
+        begun.clear()
+        self.fates[:] = ["lost"] * lost
+        assert get(store, 5, b"r") == b"x"
+        assert begun == ["lost"] * lost + ["begun"]
+
+    def test_three_are_tried_at_most(self, begun: list[str], store: "PostgresStore") -> None:
+        self.fates[:] = ["lost"] * 4
+        with pytest.raises(StoreBusy):
+            get(store, 5, b"r")
+        assert begun == ["lost"] * 3
+
+    def test_none_is_tried_after_the_time_that_a_transaction_waits(
+        self, begun: list[str], name: str
+    ) -> None:
+        with make_postgres_store(name, busy_timeout_ms=100) as store:
+            self.fates[:] = ["slowly lost", "begun"]
+            with pytest.raises(StoreBusy):
+                get(store, 5, b"r")
+            assert begun == ["slowly lost"]
+
+    def test_none_is_tried_where_the_server_is_there(
+        self, begun: list[str], store: "PostgresStore"
+    ) -> None:
+        self.fates[:] = ["busy"]
+        with pytest.raises(StoreBusy):
+            get(store, 5, b"r")
+        assert begun == ["busy"]
+
+    def test_one_lost_connection_is_enough_to_know_that_none_of_the_others_is_of_use(
+        self, store: "PostgresStore"
+    ) -> None:
+        put(store, 5, b"r", b"x")
+        pool = store._find_pool()
+        links = [pool.take() for _ in range(6)]
+        pids = [link._connection.info.backend_pid for link in links]
+        for link in links:
+            pool.give(link)
+        ask("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", pids)
+        assert get(store, 5, b"r") == b"x"
+
+
 class TestMovedServers:
+    def test_all_of_it_is_refused_where_a_single_stripe_has_moved(
+        self, store: "PostgresStore", name: str
+    ) -> None:
+        ask(
+            "UPDATE e2ecross.stripes SET server = 'other/1' WHERE stripe = %s",
+            (number_of(name) << 17) + 5,
+        )
+        with pytest.raises(StoreMoved):
+            get(store, 0, b"r")
+        [(noted,)] = ask("SELECT moved_at IS NOT NULL FROM e2ecross.stores WHERE name = %s", name)
+        assert noted
+        assert get(store, 6, b"r") is None
+
     def test_a_server_that_is_another_is_noticed(self, store: "PostgresStore", name: str) -> None:
         put(store, 5, b"r", b"x")
         ask(

@@ -107,6 +107,43 @@ def test_a_one_time_prekey_is_handed_out_once(three: Relay, address: str) -> Non
     assert sorted(each or 0 for each in itertools.chain(*taken)) == list(range(1, 31))
 
 
+def test_who_writes_for_an_account_has_all_its_devices_and_nobody_elses(
+    three: Relay, address: str
+) -> None:
+    """Also of those whose names begin alike, or stand beside it in the order of the table."""
+    ana = ANA.user_id
+    own = {str(ana.device(number)) for number in (1, 2, 9, 10)}
+    others = {f"{ana.app}:{name}.1" for name in (f"{ana.user}-b", f"{ana.user}2", f"{ana.user}_")}
+    others |= {f"{ana.app}:{ana.user[:-1]}.1", str(BUDI), str(TOKO)}
+    with psycopg.connect(address) as raw:
+        raw.execute(f"SET search_path = {SCHEMA}".encode())
+        for each in own | others:
+            insert = "INSERT INTO accounts (address, token_sha256) VALUES (%s, %s)"
+            raw.execute(f"{insert} ON CONFLICT DO NOTHING", (each, each.encode()))
+
+    def free(_: object) -> set[str]:
+        """Whom another connection could write for at this moment."""
+        with psycopg.connect(address) as raw:
+            query = f"SELECT address FROM {SCHEMA}.accounts FOR UPDATE SKIP LOCKED"  # noqa: S608
+            return {each for (each,) in raw.execute(query.encode())}
+
+    assert three._database.write(free, ana) == others
+    assert three._database.write(free, ana, BUDI.user_id, TOKO) == others - {str(BUDI), str(TOKO)}
+    assert three._database.write(free, ANA) == (own | others) - {str(ANA)}
+    assert three._database.write(free) == own | others
+
+
+def test_a_warning_is_heard_whatever_else_the_server_says(three: Relay) -> None:
+    """Of a commit that no standby has confirmed it tells by one, and others may come behind it."""
+    with three._database._pool.connection() as raw:  # type: ignore[attr-defined]
+        for said, is_warned in (("NOTICE", False), ("WARNING", True), ("NOTICE", True)):
+            raw.execute(f"DO $$ BEGIN RAISE {said} 'said'; END $$".encode())
+            assert raw.warned is is_warned
+        raw.warned = False
+        raw.execute(b"DO $$ BEGIN RAISE WARNING 'one'; RAISE NOTICE 'two'; END $$")
+        assert raw.warned
+
+
 def test_who_deposits_for_each_other_never_waits_for_good(three: Relay, address: str) -> None:
     people = (ANA, BUDI, TOKO)
     with Relay(address) as other:
