@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client is through with: it goes with the next commit, and is dropped with that alone."""
 
-from dataclasses import replace
-
 import pytest
 
-from e2ecross import Envelope, MessageKind
+from e2ecross import Address, Envelope, MessageKind
 from e2ecross.device.collecting import confirm
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.waiting import is_something_due, list_pending
 from e2ecross.state.epoch import count_operation
-from e2ecross.state.in_flight import IN_FLIGHT, put_in_flight
+from e2ecross.state.in_flight import IN_FLIGHT, file_all, put_in_flight
 from e2ecross.state.inbox import list_arrivals, note_arrival
 from e2ecross.state.outbox import Backlog, BacklogName, Waiting
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Store, Table
-from tests.support.devices import ANA, BUDI, TOKO, SpyStore, make_device
+from tests.support.devices import ANA, BUDI, SpyStore, make_device
 
 
 def fill(store: Store, numbers: range) -> list[Waiting]:
@@ -74,15 +72,20 @@ def test_what_was_rolled_back_goes_with_the_next() -> None:
 
 def test_a_backlog_that_is_damaged_keeps_no_other_leftovers() -> None:
     store, leftovers = MemoryStore(), Leftovers()
-    for place, waiting in enumerate(fill(store, range(1, 6))):
-        # One of them was filed meanwhile, in a backlog that is damaged now.
-        backlog = waiting.backlog if place == 2 else Backlog(BacklogName.MESSAGES, TOKO)
-        leftovers.note_sent(replace(waiting, backlog=backlog))
+    people = [Address("messenger", f"user{number}") for number in range(6)]
     with store.transaction() as tx:
-        tx.put(Table.OUTBOX, Backlog(BacklogName.MESSAGES, BUDI).partition, b"", b"\x01\xff")
+        for number, recipient in enumerate(people):
+            count_operation(tx)
+            envelope = Envelope(bytes(16), ANA, recipient, MessageKind.SIGNAL, bytes(number + 1))
+            leftovers.note_sent(put_in_flight(tx, envelope, envelope.encode()))
+        assert file_all(tx) == 0  # meanwhile, by another client
+        backlogs = [Backlog(BacklogName.MESSAGES, recipient) for recipient in people]
+        tx.put(Table.OUTBOX, backlogs[2].partition, b"", b"\x01\xff")
     with leftovers.going() as forget, store.transaction() as tx:
         forget(tx)
-    assert left(store)[0] == []  # what is in the backlog goes when that is mended
+    with store.transaction() as tx:
+        still = [backlog for backlog in backlogs if tx.count(Table.OUTBOX, backlog.partition)]
+    assert still == [backlogs[2]]  # it goes when that is mended
 
 
 def test_what_the_back_end_has_heard_of_makes_no_reader_write() -> None:
