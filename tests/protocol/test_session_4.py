@@ -380,6 +380,17 @@ def test_late_messages_without_key_are_read_whatever_became_of_their_chain() -> 
         assert bob.receive(late[number]) == b"late %d" % number
 
 
+def test_who_demands_the_post_quantum_ratchet_reads_nobody_without_it() -> None:
+    alice, bob = Party("alice", pq=True), Party("bob", pq=True)
+    alice.runs_spqr = alice.require_spqr = False
+    alice.start(bob)
+    first = alice.send(b"start")
+    with pytest.raises(UnsupportedVersion):
+        bob.receive(first)
+    bob.require_spqr = False
+    assert bob.receive(first) == b"start"
+
+
 def test_version_3_has_no_such_flag() -> None:
     alice, bob = Party("alice"), Party("bob")
     alice.start(bob)
