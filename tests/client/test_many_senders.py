@@ -440,7 +440,7 @@ def test_one_envelope_that_fails_every_call_holds_up_nobody(
         die_with(backend, worker, each, "left")
     for each in bad:
         backend.break_for(each)
-    for _ in range(12):
+    for _ in range(4):
         clock.advance(LATER_MS)
         with suppress(BackendError):
             worker.maintain()
