@@ -2,6 +2,7 @@
 """Answers of a back end about lists of devices, keys of accounts, deposits and linking: checked."""
 
 import gc
+import inspect
 import warnings
 from collections import UserDict
 from collections.abc import Callable
@@ -288,6 +289,16 @@ def test_seqs_are_a_copy() -> None:
     answer = checked(Deposited({}, told)).deposit_all(TOKEN, [b"envelope"], {0: 3})
     told[ANA.user_id] = cast("Any", "changed")
     assert answer.seqs == {ANA.user_id: 7}
+
+
+def test_epochs_that_are_waited_for_are_no_answer() -> None:
+    async def epochs() -> dict[int, int]:
+        return {0: 5}
+
+    told = epochs()
+    with pytest.raises(BackendError, match="deposit_all with an awaitable"):
+        deposit(Deposited({}, {}, cast("Any", told)))
+    assert inspect.getcoroutinestate(told) == inspect.CORO_CLOSED
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from e2ecross import (
     Client,
     Group,
     GroupId,
+    Media,
     Message,
     MessageKind,
     NoticeKind,
@@ -30,6 +31,7 @@ from e2ecross.relay import Relay
 from tests.client.circle import ANA, BUDI, CITRA, DEWI, TRIP, Circle, notices, roster
 from tests.support.accounts import change_devices, device_of, new_client
 from tests.support.devices import FakeClock
+from tests.support.formats import ATTACHMENT
 
 EVERYBODY = {ANA: "owner", BUDI: "member", CITRA: "member"}
 
@@ -129,6 +131,12 @@ def test_what_sent_says_names_the_message_for_replies(trip: Trip) -> None:
     assert sent.group == trip.group.id
     assert sent.sender == trip.ana.device.address
     assert sent.moderator
+
+
+def test_what_sent_says_names_who_is_shown_less(trip: Trip) -> None:
+    sent = trip.group.send(Media(ATTACHMENT), allow_lossy=True)
+    (loss,) = sent.plan.losses
+    assert {*loss.devices} == {each.device.address for each in (trip.budi, trip.citra)}
 
 
 # --- Changes --------------------------------------------------------------------------------
@@ -344,7 +352,7 @@ def test_what_is_no_group_is_refused(trip: Trip) -> None:
     with pytest.raises(InvalidArgument):
         trip.ana.group("group:1")  # type: ignore[arg-type]
     for bad in (["no user"], [ANA], BUDI, 5):
-        with pytest.raises(InvalidArgument):
+        with pytest.raises(InvalidArgument, match="users"):
             trip.ana.create_group("other", bad)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument):
         trip.ana.create_group("x" * 257, [BUDI])

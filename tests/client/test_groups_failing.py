@@ -408,6 +408,28 @@ def test_who_stays_is_told_once_while_others_cannot_be_asked_for(
     assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
 
 
+def test_who_could_not_be_asked_for_is_told_by_the_next_receive_whatever_other_groups_were(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    """A change in each of two groups is committed and not announced: one of them cannot be yet."""
+    other = trip.circle.found(trip.ana, trip.budi, name="Other")
+    first, second = sorted((trip.group, other), key=lambda group: group.id.value)
+    trip.ana.devices(DEWI)
+    context, asked = trip.ana.device._context, KeysAsked()
+    assert add_members(context, first.id, [UserId.parse(DEWI)], asked) is None
+    change_settings(context, second.id, name="Again")
+    ana = reopen(trip.ana, backend)
+    backend.fail("fetch_keys")
+    with pytest.raises(BackendError):
+        ana.receive()
+    trip.circle.settle(trip.budi, trip.dewi)
+    assert trip.budi.group(second.id).name == "Again"
+    assert trip.dewi.groups() == []
+    ana.receive()
+    trip.circle.settle(trip.dewi)
+    assert [each.id for each in trip.dewi.groups()] == [first.id]
+
+
 def test_a_group_that_cannot_be_told_holds_up_no_other(
     backend: BackendSimulator, trip: Trip
 ) -> None:

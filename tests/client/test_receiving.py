@@ -18,6 +18,7 @@ from e2ecross.errors import (
     IdentityChangedError,
     RemoteError,
 )
+from e2ecross.wire.exchange import Waiting
 from tests.client.conversation import names, reopen, send, shown
 from tests.support.devices import (
     ANA,
@@ -193,6 +194,22 @@ def test_items_that_wait_in_the_inbox_come_before_the_back_end_is_asked(
     items = again.receive(limit=2)
     assert shown(items) == ["2", "3"]
     assert [item.redelivered for item in items] == [True, False]
+
+
+def test_what_comes_while_it_waits_is_returned_by_that_call(
+    pair: tuple[Client, Client], backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = pair
+    waiting, fetch = Client(budi.device, backend, wait_ms=25_000), backend.fetch
+
+    def until_it_is_there(*args: Any, wait_ms: int = 0, **options: Any) -> list[Waiting]:  # noqa: ANN401
+        if wait_ms:
+            assert wait_ms == 25_000
+            send(ana, BUDI, "halo")
+        return fetch(*args, wait_ms=wait_ms, **options)
+
+    monkeypatch.setattr(backend, "fetch", until_it_is_there)
+    assert shown(waiting.receive()) == ["halo"]
 
 
 def test_no_more_is_taken_in_than_can_be_handed_over(

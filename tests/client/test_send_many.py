@@ -46,6 +46,7 @@ from tests.client.conversation import (
     send,
     store_of,
 )
+from tests.support.accounts import change_devices, device_of, new_client
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, SpyStore, dump, make_client
 from tests.support.restores import put_back, take_copy
 from tests.support.store_kinds import STRIPES
@@ -274,6 +275,24 @@ def test_a_back_end_that_is_out_of_reach_is_not_asked_for_each(acquainted: bool)
     ana.maintain()
     for client in people:
         assert texts(client) == ["first", "halo"] * acquainted
+
+
+def test_a_back_end_that_was_given_up_is_asked_for_no_newer_list_either() -> None:
+    backend = BackendSimulator()
+    ana, people = make_client(ANA, backend), crowd(backend, 9)
+    ana.send_many(addresses(people), Text("first"))
+    listed, *others = people
+    laptop = new_client(device_of(listed.device.address, 2), backend)
+    change_devices(backend, listed, laptop)
+    for client in others:
+        backend.break_for(client.device.address)
+    before = len(backend.calls)
+    result, *failed = ana.send_many(addresses(people), HALO)
+    assert isinstance(result, Sent)
+    assert [type(each) for each in failed] == [BackendError] * 8
+    assert "fetch_keys" not in backend.calls[before:]
+    ana.send(listed.device.address.user_id, Text("more"))
+    assert "more" in texts(laptop)
 
 
 def test_one_envelope_for_which_the_call_fails_stops_no_other() -> None:

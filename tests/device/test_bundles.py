@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that a client starts from bundles, where the policy accepts another identity key."""
 
-from e2ecross import Device, Policy, Text
+from e2ecross import Device, Notice, NoticeKind, Policy, Text
 from e2ecross.device.bundles import BundleNews, start_from_bundles
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS
 from tests.support.devices import ANA, BUDI, introduce, make_device, new_bundle, say
+from tests.support.inboxes import hand_all
 from tests.support.readers import key_of, sessions_of
 
 LAX = Policy(accept_changed_identity=True)
@@ -26,6 +27,17 @@ def test_late_messages_of_the_key_before_are_still_read() -> None:
     assert sessions_of(ana, BUDI) == [new.identity_key, old.identity_key]
     assert ana.decrypt(late).content == Text("late")
     say(ana, new, "and still to that")
+
+
+def test_the_app_hears_which_key_of_which_device_is_accepted_now() -> None:
+    ana, old = make_device(ANA, policy=LAX), make_device(BUDI)
+    new = make_device(BUDI, seed="reinstalled")
+    introduce(ana, old, kyber=True)
+    start_as_client(ana, new)
+    (notice,) = hand_all(ana._context)
+    assert isinstance(notice, Notice)
+    assert (notice.kind, notice.user) == (NoticeKind.IDENTITY_CHANGED, BUDI.user_id)
+    assert (notice.devices, notice.identity_key) == ((BUDI.device,), new.identity_key)
 
 
 def test_in_a_full_archive_no_session_of_the_key_that_is_accepted_gives_way() -> None:

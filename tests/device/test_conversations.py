@@ -189,3 +189,21 @@ def test_a_new_device_is_told_all_that_was_decided_and_no_more_than_that() -> No
     lengths = [len(content.states) for content in sent if isinstance(content, ConversationStates)]
     assert lengths == [MAX_CONVERSATION_STATES, 1]
     assert {address for address, _ in told(phone)} == {laptop.address}
+
+
+def test_a_new_device_is_told_also_what_was_taken_back_and_what_follows_from_writing() -> None:
+    phone, laptop = make_device(ANA), make_device(device_of(ANA, 2))
+    link_devices(phone, laptop)
+    context, friend = phone._context, UserId("threads", "friend")
+    block(context, CONTACT)
+    unblock(context, CONTACT)
+    with context.store.transaction() as tx:
+        note_sent_to(context, tx, friend)
+    before = len(told(phone))
+    put_states(context, 2)
+    ((_, content),) = told(phone)[before:]
+    assert isinstance(content, ConversationStates)
+    assert {each.user: (each.state, each.number) for each in content.states} == {
+        CONTACT: (0, 2),
+        friend: (1, 0),
+    }

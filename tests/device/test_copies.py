@@ -113,6 +113,21 @@ def test_what_is_not_kept_is_sent_to_no_new_device(ana: list[Client], budi: list
     assert post_missing(context, Leftovers(), [message], set(), asked)[1] == [None]
 
 
+def test_what_has_left_is_found_in_no_backlog_of_later_messages(
+    backend: BackendSimulator, ana: list[Client], budi: list[Client]
+) -> None:
+    ana[0].send(BUDI, Text("halo"), message_id=MESSAGE_ID)
+    ana[0].maintain()
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana[0].send(BUDI, Text("later"))
+    message = Outgoing(BUDI, MESSAGE_ID, is_new=False)
+    names = (ana[0].device._context, Leftovers(), [message], draft_of(Text("halo")))
+    _, (again,) = post_messages(*names, set(), KeysAsked())
+    assert isinstance(again, Posted)
+    assert again.copies == ()
+
+
 def test_who_is_listed_since_gets_the_message_under_the_same_id(
     backend: BackendSimulator, ana: list[Client], budi: list[Client]
 ) -> None:

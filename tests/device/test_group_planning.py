@@ -23,7 +23,7 @@ from e2ecross.device.group_sending import post_into_group
 from e2ecross.device.group_standing import Audience, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
-from e2ecross.errors import UnknownRecipient, VersionDowngrade
+from e2ecross.errors import BackendError, E2ECrossError, UnknownRecipient, VersionDowngrade
 from e2ecross.protocol.group_commit import sign_commit
 from e2ecross.state.changes import read_changes
 from e2ecross.state.context import address_key
@@ -267,6 +267,20 @@ def test_an_account_that_is_not_known_is_asked_for_under_the_key_of_the_member(
     found = plan(world.devices[ANA], group, asked=asked)
     assert found.problems == {TOKO: "group_key_differs"}
     assert [*found.devices] == [BUDI]
+
+
+@pytest.mark.parametrize("error", [BackendError("out of reach"), VersionDowngrade("no")])
+def test_who_could_not_be_asked_for_is_not_said_to_be_unknown(
+    world: GroupWorld, group: GroupId, error: E2ECrossError
+) -> None:
+    context, asked = world.context(ANA), KeysAsked()
+    with context.store.transaction() as tx:
+        tx.clear(Table.ACCOUNTS, b"messenger\0toko-kopi")
+        tx.clear(Table.REMOTE_IDENTITIES, address_key(TOKO))
+    needed = plan_group(context, group, asked).needed
+    assert needed is not None
+    asked.note_failure(needed, error)
+    assert plan(world.devices[ANA], group, asked=asked).problems == {TOKO: error.code}
 
 
 def test_a_list_that_is_wanted_is_asked_for_once(world: GroupWorld, group: GroupId) -> None:

@@ -358,6 +358,21 @@ def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group:
     assert group_key(ana, group).key.chain_id != key.key.chain_id
 
 
+def test_the_last_message_of_a_key_is_sent_with_it(world: GroupWorld, group: GroupId) -> None:
+    ana, context = world.devices[ANA], world.context(ANA)
+    send(ana, group)
+    key = group_key(ana, group)
+    chain = key.key.chain
+    almost = SendingChain(chain.ratchet_key_pair, chain.chain_key, 999)
+    with context.store.transaction() as tx:
+        put_group_key(tx, group, key.with_key(OwnSenderKey(key.key.chain_id, almost)))
+    posted = post(world, group)
+    assert posted is not None
+    assert {*posted.recipients} == {BUDI, TOKO}
+    assert group_key(ana, group).key.chain_id == key.key.chain_id
+    assert post(world, group, bytes(16), "one more") is None
+
+
 def test_grants_that_cannot_be_read_make_a_new_key(world: GroupWorld, group: GroupId) -> None:
     ana, context = world.devices[ANA], world.context(ANA)
     send(ana, group)

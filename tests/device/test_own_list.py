@@ -448,6 +448,7 @@ def test_a_number_of_no_device_is_refused(phone: Device, device: int) -> None:
     add(phone)
     message = refuse(phone, lambda: require_other_device(phone._context, device), InvalidArgument)
     assert "device" in message
+    assert "1 to 127" in message
 
 
 def test_what_a_removed_device_had_goes(phone: Device) -> None:
