@@ -251,7 +251,7 @@ class StoredSession(SecretTuple, _StoredSessionFields):
 
 
 def _check_sending(fields: storage_pb2.Session, what: str) -> None:
-    """Check the ratchet key pair and its chain key, either of which may be absent."""
+    """Check the ratchet key pair and its chain, either of which may be absent."""
     private, public = fields.ratchet_private_key, fields.ratchet_public_key
     has_pair, has_chain = bool(private or public), bool(fields.sending_chain_key)
     if has_pair:
@@ -259,8 +259,10 @@ def _check_sending(fields: storage_pb2.Session, what: str) -> None:
     if has_chain:
         check_lengths(what, (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES))
     # Where there is no pair, the next one answers the newest chain of the peer.
-    if has_chain is not (has_pair and not fields.stopped) or not (
-        has_pair or fields.receiving_chains
+    if (
+        has_chain is not (has_pair and not fields.stopped)
+        or not (has_pair or fields.receiving_chains)
+        or (fields.sending_message_number and not has_chain)
     ):
         raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
 

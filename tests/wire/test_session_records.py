@@ -194,6 +194,8 @@ def test_the_four_states_of_sending_survive_their_encoding(changes: dict[str, An
         {**_NO_PAIR, "stopped": True},
         {**_NO_PAIR, **_NO_CHAIN, "receiving_chains": ()},
         {**_NO_PAIR, **_NO_CHAIN, "receiving_chains": (), "stopped": True},
+        {**_NO_PAIR, "sending_chain_key": None},  # with a number, of no chain
+        {"sending_chain_key": None, "stopped": True},
     ],
 )
 def test_a_session_that_contradicts_itself_about_sending_is_damaged(
