@@ -21,8 +21,11 @@ _MOST_GROWTH: Final = 1.5
 """More than chance does."""
 _LEAST_DAYS: Final = 180
 """A life in whose first half all is there that is kept for a time: 75 days at most."""
-_SMALL: Final = 1_000
+_SMALL: Final = 200
 """Rows that may come and go."""
+_SMALL_OF_OTHERS: Final = 1_000
+"""The same of devices that are linked and unlinked: some are there for longer than others."""
+_OTHERS: Final = "another device"
 _SMALL_FILE: Final = 2 * 1024 * 1024
 HEAD: Final = (
     "day",
@@ -82,7 +85,7 @@ class Watch:
     def _role(self, seat: Seat) -> str:
         if seat in self._world.members:
             return "a member"
-        return str(seat.address) if seat.address.device == 1 else f"{seat.user}, another device"
+        return str(seat.address) if seat.address.device == 1 else f"{seat.user}, {_OTHERS}"
 
     def _note(self, who: str, counted: Census) -> None:
         half = int(self._world.day > self._half)
@@ -128,7 +131,8 @@ class Watch:
         grown = []
         for (who, kind), (first, second) in sorted(self._most.items()):
             may = _GROWING_AT_RELAY if who == "the relay" else GROWING
-            small = _SMALL_FILE if kind == "bytes" else _SMALL
+            rows = _SMALL_OF_OTHERS if who.endswith(_OTHERS) else _SMALL
+            small = _SMALL_FILE if kind == "bytes" else rows
             if kind not in may and second > first * _MOST_GROWTH + small:
                 grown.append(f"{who}: {kind}, from {first:,} to {second:,}")
         assert not grown, "these grow without a bound: " + "; ".join(grown)

@@ -221,13 +221,12 @@ class World:
         readers = frozenset((seat.user, household.user))
         self.sent += 1
         seat.backend.share = 0.01
+        send = partial(seat.client.send, str(household.user), content, **extra)  # type: ignore[arg-type]
+        if isinstance(content, Text):  # by its text it is known again
+            send = partial(self.interrupts.try_once, "send", send)
         sent: Sent | None
         try:
-            sent = self._with_keys(
-                seat,
-                lambda: seat.client.send(str(household.user), content, **extra),  # type: ignore[arg-type]
-                may_be_interrupted=isinstance(content, Text),
-            )
+            sent = self._with_keys(seat, send)
         except Interrupt:
             sent = None
         except (MailboxFull, UnknownRecipient):
@@ -263,11 +262,9 @@ class World:
             assert address.device > 1, f"{seat.name} makes no copy for {address}"
             self.counts["no copy: the list was not renewed for too long"] += 1
 
-    def _with_keys(self, seat: Seat, send: Callable[[], Sent], *, may_be_interrupted: bool) -> Sent:
+    def _with_keys(self, seat: Seat, send: Callable[[], Sent]) -> Sent:
         for _ in range(3):
             try:
-                if may_be_interrupted:
-                    return self.interrupts.try_once("send", send)
                 return send()
             except UntrustedIdentity as error:
                 seat.client.device.accept_identity(error.address, error.identity_key)
