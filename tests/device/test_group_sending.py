@@ -343,33 +343,33 @@ def test_a_plan_from_before_a_device_was_unlisted_does_not_hold(
     assert not grant_all(ana, found._replace(lacking=tuple(found.devices)))
 
 
-def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group: GroupId) -> None:
-    ana, context = world.devices[ANA], world.context(ANA)
-    send(ana, group)
-    key = group_key(ana, group)
+def have_sent(world: GroupWorld, group: GroupId, messages: int) -> int:
+    """Let Ana's key for the group have encrypted so many; returns its chain id."""
+    send(world.devices[ANA], group)
+    key = group_key(world.devices[ANA], group)
     chain = key.key.chain
-    used = SendingChain(chain.ratchet_key_pair, chain.chain_key, 1_000)
-    with context.store.transaction() as tx:
+    used = SendingChain(chain.ratchet_key_pair, chain.chain_key, messages)
+    with world.context(ANA).store.transaction() as tx:
         put_group_key(tx, group, key.with_key(OwnSenderKey(key.key.chain_id, used)))
+    return key.key.chain_id
+
+
+def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group: GroupId) -> None:
+    ana = world.devices[ANA]
+    before = have_sent(world, group, 1_000)
     assert post(world, group) is None
     empty(ana)
     send(ana, group)
     assert {*grants(ana)} == {BUDI, TOKO}
-    assert group_key(ana, group).key.chain_id != key.key.chain_id
+    assert group_key(ana, group).key.chain_id != before
 
 
 def test_the_last_message_of_a_key_is_sent_with_it(world: GroupWorld, group: GroupId) -> None:
-    ana, context = world.devices[ANA], world.context(ANA)
-    send(ana, group)
-    key = group_key(ana, group)
-    chain = key.key.chain
-    almost = SendingChain(chain.ratchet_key_pair, chain.chain_key, 999)
-    with context.store.transaction() as tx:
-        put_group_key(tx, group, key.with_key(OwnSenderKey(key.key.chain_id, almost)))
+    before = have_sent(world, group, 999)
     posted = post(world, group)
     assert posted is not None
     assert {*posted.recipients} == {BUDI, TOKO}
-    assert group_key(ana, group).key.chain_id == key.key.chain_id
+    assert group_key(world.devices[ANA], group).key.chain_id == before
     assert post(world, group, bytes(16), "one more") is None
 
 
