@@ -16,14 +16,12 @@ from e2ecross.demo.web.journal import Journal
 from e2ecross.demo.web.phones import Phone, PhoneRefused
 from e2ecross.demo.web.pictures import Pictures
 from e2ecross.demo.web.watched_relay import WatchedRelay
-from e2ecross.service.credentials import make_credential
 
 __all__ = ["Play", "Written"]
 
 _FIRST: Final = ("ana", "laptop", "budi", "toko")
 _END_SECONDS: Final = 1.0
 _MOST_GROUPS: Final = 16
-_CREDENTIAL_MS: Final = 60 * 60 * 1000
 
 
 class Written(NamedTuple):
@@ -53,19 +51,13 @@ class Play:
             beginning; None: there is none yet.
         groups: each with who has made it, and no message.
         is_ready: whether all phones are there.
-
-    Args:
-        key: of the credentials by which phones register (32 bytes, secret).
     """
 
-    def __init__(
-        self, folder: Path, relay: WatchedRelay, url: str, journal: Journal, key: bytes
-    ) -> None:
+    def __init__(self, folder: Path, relay: WatchedRelay, url: str, journal: Journal) -> None:
         self.folder = folder
         self.relay = relay
         self.url = url
         self.journal = journal
-        self._key = key
         self.pictures = Pictures()
         self.last_direct: Written | None = None
         self.groups: list[Written] = []
@@ -137,8 +129,7 @@ class Play:
         if person is CITRA:
             contacts = ()
         folder = self.folder / name
-        until_ms = time.time_ns() // 1_000_000 + _CREDENTIAL_MS
-        credential = make_credential(self._key, Address.parse(person.address), until_ms)
+        credential = self.relay.credential_for(Address.parse(person.address))
         with self._changing:
             if self._is_over or name in self._phones:
                 raise DemoFailed(f"the phone of {person.name} is not started again")

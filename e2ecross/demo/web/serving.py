@@ -8,7 +8,6 @@ Rules:
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ from e2ecross.demo.web.page import Page
 from e2ecross.demo.web.play import Play
 from e2ecross.demo.web.watched_relay import WatchedRelay
 from e2ecross.service.asgi import create_app, stop
-from e2ecross.service.credentials import KEY_BYTES
 from e2ecross.service.limits import Rates, ServiceLimits
 from e2ecross.service.served_connection import ServedConnection
 
@@ -90,13 +88,12 @@ class Serving:
         self.url = f"http://127.0.0.1:{port}/{token}/"
         self._sockets = (back_end, page)
         self._journal = Journal()
-        key = secrets.token_bytes(KEY_BYTES)
-        self._relay = WatchedRelay(folder, self._journal.add, key)
+        self._relay = WatchedRelay(folder, self._journal.add)
         self._back_end = create_app(
             self._relay, limits=_LIMITS, rates=lambda address: Rates(requests_per_second=200)
         )
         url = f"http://127.0.0.1:{back_end.getsockname()[1]}"
-        self._play = Play(folder, self._relay, url, self._journal, key)
+        self._play = Play(folder, self._relay, url, self._journal)
         self._actions = Actions(self._play)
         self._page = Page(token, port, self._journal, self._play.pictures, self._actions)
 

@@ -8,6 +8,7 @@ Rules:
 """
 
 import hashlib
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -20,7 +21,7 @@ from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay
 from e2ecross.relay.depositing import DepositCall
 from e2ecross.relay.limits import RelayLimits
-from e2ecross.service.credentials import CredentialCheck
+from e2ecross.service.credentials import KEY_BYTES, CredentialCheck, make_credential
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
@@ -39,6 +40,7 @@ _LINK: Final = "message of linking"
 _SHOWN_BYTES: Final = 64
 _REMEMBERED: Final = 4_000
 _KEPT_ENVELOPES: Final = 256
+_CREDENTIAL_MS: Final = 60 * 60 * 1000
 _MIB: Final = 1024 * 1024
 _LIMITS: Final = RelayLimits(
     mailbox_messages=2_000, blob_bytes=2 * _MIB, blobs_per_user_bytes=128 * _MIB
@@ -78,16 +80,15 @@ class WatchedRelay(Relay):
     Args:
         folder: where its file is, and its folder of files.
         say: hears of each blob that passes.
-        key: of the credentials by which phones register (32 bytes, secret): others on this machine
-            reach it, too.
     """
 
-    def __init__(self, folder: Path, say: Say, key: bytes) -> None:
+    def __init__(self, folder: Path, say: Say) -> None:
         self.file = folder / "relay.db"
         self.blob_folder = folder / "relay-files"
-        super().__init__(
-            self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=CredentialCheck(key)
-        )
+        # Others on this machine reach it, too.
+        self._key = secrets.token_bytes(KEY_BYTES)
+        check = CredentialCheck(self._key)
+        super().__init__(self.file, blob_dir=self.blob_folder, limits=_LIMITS, authorise=check)
         self._say = say
         self._watching = threading.RLock()
         self._count = 0
@@ -302,6 +303,10 @@ class WatchedRelay(Relay):
 
     # --- What its operator does -----------------------------------------------------------------
 
+    def credential_for(self, address: Address) -> bytes:
+        """Return with what a phone registers at that address within the hour, secret."""
+        return make_credential(self._key, address, _now_ms() + _CREDENTIAL_MS)
+
     def hold(self, holds: Holds) -> None:
         """Hold envelopes back from now on.
 
@@ -355,9 +360,13 @@ class WatchedRelay(Relay):
                 **{"type": "blob", "number": passed.number, "what": passed.what},
                 **{"from": passed.sender, "to": [str(each) for each in recipients]},
                 **{"bytes": size, "hex": passed.hex, "step": step},
-                "at_ms": time.time_ns() // 1_000_000,
+                "at_ms": _now_ms(),
             }
         )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _digest(data: bytes) -> bytes:

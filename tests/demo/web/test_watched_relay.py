@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay of the page: its operator sees what passes, in its order, and can hold it."""
 
-import secrets
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +13,6 @@ from e2ecross.address import Address
 from e2ecross.demo.web.watched_relay import WatchedRelay
 from e2ecross.errors import BackendRefused
 from e2ecross.relay import Relay
-from e2ecross.service.credentials import make_credential
 from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.relay.support import (
     ANA,
@@ -40,12 +37,9 @@ def said() -> Said:
 
 @pytest.fixture
 def relay(tmp_path: Path, said: Said) -> Iterator[WatchedRelay]:
-    key = secrets.token_bytes(32)
-    until_ms = time.time_ns() // 1_000_000 + 60_000
-    with WatchedRelay(tmp_path, said.append, key) as opened:
+    with WatchedRelay(tmp_path, said.append) as opened:
         for address in (ANA, BUDI, TOKO):
-            credential = make_credential(key, address, until_ms)
-            opened.register(address, token(address), credential=credential)
+            opened.register(address, token(address), credential=opened.credential_for(address))
         yield opened
 
 
@@ -212,9 +206,7 @@ def test_messages_of_linking_are_seen_once_either_way(relay: WatchedRelay, said:
 
 
 def test_others_on_this_machine_get_no_account(relay: WatchedRelay) -> None:
-    until_ms = time.time_ns() // 1_000_000 + 60_000
-    other = make_credential(bytes(32), CITRA, until_ms)
-    for credential in (b"", other, bytes(40)):
+    for credential in (b"", relay.credential_for(ANA), bytes(40)):
         with pytest.raises(BackendRefused):
             relay.register(CITRA, token(CITRA), credential=credential)
     with pytest.raises(BackendRefused):
