@@ -23,9 +23,10 @@ _LEAST_DAYS: Final = 180
 """A life in whose first half all is there that is kept for a time: 75 days at most."""
 _SMALL: Final = 200
 """Rows that may come and go."""
-_SMALL_OF_OTHERS: Final = 1_000
-"""The same of devices that are linked and unlinked: some are there for longer than others."""
-_OTHERS: Final = "another device"
+_SMALL_OF_HOUSEHOLDS: Final = 1_000
+"""The same of devices that are lost, unlinked and begun anew: in one half they are older."""
+_MEMBER: Final = "a member"
+_RELAY: Final = "the relay"
 _SMALL_FILE: Final = 2 * 1024 * 1024
 HEAD: Final = (
     "day",
@@ -78,14 +79,14 @@ class Watch:
             self._note(self._role(seat), census)
         addresses = [seat.address for seat in world.seats]
         relay = count_relay(world.folder, LIMITS, addresses, now_ms)
-        self._note("the relay", relay)
+        self._note(_RELAY, relay)
         self.checks += 1
         return self._line(most, relay)
 
     def _role(self, seat: Seat) -> str:
         if seat in self._world.members:
-            return "a member"
-        return str(seat.address) if seat.address.device == 1 else f"{seat.user}, {_OTHERS}"
+            return _MEMBER
+        return str(seat.address) if seat.address.device == 1 else f"{seat.user}, another device"
 
     def _note(self, who: str, counted: Census) -> None:
         half = int(self._world.day > self._half)
@@ -101,7 +102,7 @@ class Watch:
         sizes = {
             "the phones": max(_size(seat.path) for seat in phones),
             "the other devices": max([_size(seat.path) for seat in others], default=0),
-            "the relay": _size(world.folder / "relay.db"),
+            _RELAY: _size(world.folder / "relay.db"),
             "the folder": blobs,
         }
         for who, size in sizes.items():
@@ -130,8 +131,8 @@ class Watch:
             return
         grown = []
         for (who, kind), (first, second) in sorted(self._most.items()):
-            may = _GROWING_AT_RELAY if who == "the relay" else GROWING
-            rows = _SMALL_OF_OTHERS if who.endswith(_OTHERS) else _SMALL
+            may = _GROWING_AT_RELAY if who == _RELAY else GROWING
+            rows = _SMALL if who in (_MEMBER, _RELAY) else _SMALL_OF_HOUSEHOLDS
             small = _SMALL_FILE if kind == "bytes" else rows
             if kind not in may and second > first * _MOST_GROWTH + small:
                 grown.append(f"{who}: {kind}, from {first:,} to {second:,}")
