@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread of this process at a time inside a store, whatever interrupts it.
+"""One thread of this process at a time in a store, or at a connection, whatever interrupts it.
 
 An exception may come between any two instructions of the main thread: a signal's handler raises
 it, Ctrl-C, or a lack of memory. It may come before the first instruction of an `__exit__`, or
@@ -20,9 +20,9 @@ Rules:
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MethodType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from e2ecross.errors import StoreBusy, StoreError
 
@@ -51,11 +51,15 @@ class _Place:
         self.thread = threading.get_ident()
         self.slots: dict[str, Any] = {}
 
+    def is_taken(self) -> bool:
+        """Whether somebody still is there, inside or waiting."""
+        # Who has no statement has no block that could still do anything.
+        return not self.over and self.statement() is not None
+
     def next_ahead(self) -> "_Place | None":
         """The nearest place before this one where somebody still is."""
         before = self.before
-        # Who has no statement has no block that could still do anything.
-        while before is not None and (before.over or before.statement() is None):
+        while before is not None and not before.is_taken():
             before = None if before.over else before.before
         return before
 
@@ -112,6 +116,20 @@ class Gate:
             self._wait(place, timeout_ms)
         place.before = None
 
+    def try_enter(self, place: _Place) -> bool:
+        """Enter if nobody is inside or waits; returns whether."""
+        while True:
+            last = self._last
+            while (follower := last.slots.get("next")) is not None:
+                last = follower
+            if last.is_taken() or (not last.over and last.next_ahead() is not None):
+                return False
+            place.before = last
+            if last.slots.setdefault("next", place) is place:
+                self._last = place
+                place.before = None
+                return True
+
     def _wait(self, place: _Place, timeout_ms: int) -> None:
         if place.is_behind_itself():
             place.leave()
@@ -127,6 +145,9 @@ class Gate:
                     f"another thread held the store for more than {timeout_ms} ms: try again"
                 )
             ahead.wait(min(left, _LOOK_SECONDS))
+
+
+G = TypeVar("G", bound=Gate)
 
 
 class _Exit:
@@ -161,12 +182,22 @@ class Turn:
 
     def take(self, gate: Gate, timeout_ms: int) -> None:
         """Enter the gate; see `Gate.enter`. To be called by `__enter__`."""
-        if self.has_come:
-            raise StoreError("a transaction is begun once: ask the store for a new one")
-        if self.place is None or self.place.statement() is None:
-            self.place = _Place(weakref.ref(self))  # no with statement: who holds the turn counts
+        place = self._come()
         self.has_come = True
-        gate.enter(self.place, timeout_ms)
+        gate.enter(place, timeout_ms)
+
+    def try_take(self, gates: Sequence[G]) -> G | None:
+        """Enter the first of some gates where nobody is, and return it. The same."""
+        place = self._come()
+        for gate in gates:
+            if gate.try_enter(place):
+                self.has_come = True
+                return gate
+        return None
+
+    def is_inside(self) -> bool:
+        """Whether it has come to the gate, and the with statement goes on."""
+        return self.has_come and self.place is not None and self.place.is_taken()
 
     def end(self) -> None:
         """Let the next one in: everything is in order again."""
@@ -181,6 +212,13 @@ class Turn:
     ) -> None:
         """What the with statement calls in the end."""
         self.end()
+
+    def _come(self) -> _Place:
+        if self.has_come:
+            raise StoreError("a transaction is begun once: ask the store for a new one")
+        if self.place is None or self.place.statement() is None:
+            self.place = _Place(weakref.ref(self))  # no with statement: who holds the turn counts
+        return self.place
 
     def lost(self, statement: object) -> None:
         """Called when something is gone that a with statement could have held."""

@@ -137,7 +137,7 @@ class PostgresStore:
             link.close()
             raise
         self._opened = Opened(found.number, found.stripes, ring, self._find_pool, watch)
-        self._find_pool().give(link)
+        self._find_pool().lanes[0].link = link
         if ring is not None and ring.missing:
             self._add_headers(ring)
 

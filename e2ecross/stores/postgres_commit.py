@@ -14,8 +14,6 @@ Rules:
 - No setting outlives its transaction: a pooler may give the connection to somebody else.
 """
 
-import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ from e2ecross.metrics import Watch
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.postgres_cache import Kept
 from e2ecross.stores.postgres_link import IDENTITY, Link, Statement
-from e2ecross.stores.postgres_pool import Pool
+from e2ecross.stores.postgres_pool import Lane, Pool, Visit
 from e2ecross.stores.postgres_rows import STORE_BITS, Work
 from e2ecross.stores.postgres_sealing import KeyRing
 from e2ecross.stores.postgres_times import Times
@@ -100,7 +98,7 @@ class Opened:
     watch: Watch | None = None
 
 
-class Block:
+class Block(Visit):
     """One transaction: commits when its with block ends, and is undone when that raises.
 
     Args:
@@ -113,32 +111,16 @@ class Block:
         server: where that is.
     """
 
-    __slots__ = (
-        "_kept",
-        "_link",
-        "_moved",
-        "_opened",
-        "_pid",
-        "_pool",
-        "_stripe",
-        "_thread",
-        "_times",
-        "_xid",
-        "server",
-        "unit",
-    )
+    __slots__ = ("_kept", "_moved", "_opened", "_stripe", "_times", "_xid", "server", "unit")
 
     unit: Unit
     server: str
 
     def __init__(self, opened: Opened, stripe: int, *, moved: bool) -> None:
+        super().__init__(opened.find_pool)
         self._opened = opened
         self._stripe = stripe
         self._moved = moved
-        self._pid = os.getpid()
-        self._pool: Pool | None = None
-        self._link: Link | None = None
-        self._thread = 0
         self._times: Times | None = None
 
     def __enter__(self) -> Transaction:
@@ -159,20 +141,7 @@ class Block:
         times.note_begun(self._kept)
         return view
 
-    def _enter(self) -> Transaction:
-        if self._thread:
-            raise StoreError("a transaction is begun once: ask the store for a new one")
-        pool = self._opened.find_pool()
-        pool.enter()
-        self._pool, self._pid, self._thread = pool, os.getpid(), threading.get_ident()
-        try:
-            self._begin(pool)
-        except BaseException:
-            self._let_go()
-            raise
-        return StripeView(self.unit, self._stripe)
-
-    def __exit__(
+    def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -180,34 +149,54 @@ class Block:
     ) -> None:
         """Commit it, or undo it."""
         if self._times is None:
-            self._exit(kind, error)
+            self._leave(kind, error, traceback)
             return
         try:
-            self._exit(kind, error)
+            self._leave(kind, error, traceback)
         except BaseException as raised:
             self._times.tell(raised)
             raise
         self._times.tell(error)
 
-    def _exit(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+    def abandon(self) -> None:
+        """See `Visit.abandon`."""
+        self._refuse()
+        super().abandon()
+
+    def _enter(self) -> Transaction:
+        pool, lane = self.come()
+        try:
+            self._begin(pool, lane)
+        except BaseException:
+            super().leave(None, None, None)
+            raise
+        return StripeView(self.unit, self._stripe)
+
+    def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._commit()
         finally:
-            self.unit.end()
-            self._let_go()
+            self._refuse()
+            super().leave(kind, error, traceback)
             if error is not None:
                 forget_locals(error)  # what was to be written is in them
 
-    def __del__(self) -> None:
-        # Of a block that an interrupt has ended before it could: its connection must not be lost.
-        if getattr(self, "_link", None) is not None:  # it may have come before there was one
-            self._let_go()
+    def _refuse(self) -> None:
+        """Let nobody use what was handed out."""
+        unit = getattr(self, "unit", None)  # it may have come before there was one
+        if unit is not None:
+            unit.end()
 
-    def _begin(self, pool: Pool) -> None:
+    def _begin(self, pool: Pool, lane: Lane) -> None:
         end = time.monotonic() + pool.timeout_ms / 1000
         for tries_left in reversed(range(_TRIES)):
-            link = self._link = pool.take()
+            link = pool.link(lane)
             try:
                 self._start(pool, link)
             except StoreMoved:
@@ -268,9 +257,10 @@ class Block:
     def _commit(self) -> None:
         unit = self.unit
         unit.finish()
-        pool, link, work = self._pool, self._link, unit.work
-        if pool is None or link is None:
-            raise StoreError("the transaction has ended: begin a new one")
+        pool, lane, work = self.pool, self.lane, unit.work
+        if pool is None or lane is None:
+            raise StoreError("the transaction was not begun: use it in a with statement")
+        link = work.link
         has_written, count = bool(work.written), self._count(work.written)
         link.warned = False
         try:
@@ -280,7 +270,7 @@ class Block:
             if not link.is_lost:
                 raise  # the server is there, and has refused: nothing is saved
             if has_written:
-                self._resolve(pool, count)
+                self._resolve(pool, lane, count)
             return
         if link.warned and has_written:
             # The wait for a standby was cancelled: it is committed here, perhaps nowhere else.
@@ -300,7 +290,7 @@ class Block:
         stripes = [Int8((number << STORE_BITS) + stripe) for stripe in sorted(written) if stripe]
         return [*([(_COUNT, (stripes,))] if stripes else []), (_COUNT_STORE, (number,))]
 
-    def _resolve(self, pool: Pool, count: list[Statement]) -> None:
+    def _resolve(self, pool: Pool, lane: Lane, count: list[Statement]) -> None:
         """Ask the server how the transaction has ended, whose commit has no answer.
 
         Raises:
@@ -310,24 +300,22 @@ class Block:
         pool.drop_idle()
         end = time.monotonic() + _ASK_SECONDS
         while time.monotonic() < end:
-            server, status = self._ask(pool)
+            server, status = self._ask(pool, lane)
             if server not in (None, self.server):
                 break
-            if status == "committed" and self._link is not None:
-                self._commit_again(self._link, count)
+            if status == "committed":
+                self._commit_again(pool.link(lane), count)
                 return
             if status == "aborted":
                 raise StoreBusy(_ABORTED)
             time.sleep(_ASK_AGAIN_SECONDS)
         raise CommitUnknown(_UNKNOWN)
 
-    def _ask(self, pool: Pool) -> tuple[Any, ...]:
+    def _ask(self, pool: Pool, lane: Lane) -> tuple[Any, ...]:
         """The server that answers, and how it says that the transaction has ended."""
         try:
-            if self._link is None or self._link.is_lost:
-                self._link = pool.take()
             ask = (f"SELECT {IDENTITY}, pg_xact_status(%s::text::xid8)", (self._xid,))
-            return self._link.run([ask])[0][0]
+            return pool.link(lane).run([ask])[0][0]
         except StoreError:
             return None, None
 
@@ -347,17 +335,19 @@ class Block:
         if failed or link.warned:
             raise CommitUnknown(_UNKNOWN)
 
-    def _let_go(self) -> None:
-        """Give connection and place back, in order."""
-        link, pool, self._link = self._link, self._pool, None
-        if pool is None or os.getpid() != self._pid:
-            return  # a parent's: not ours to touch
+
+class _Connected(Visit):
+    """A with block that has a connection, and nothing else."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Link:
+        pool, lane = self.come()
         try:
-            if link is not None:
-                link.reset()
-                pool.give(link)
-        finally:
-            pool.leave(self._thread)
+            return pool.link(lane)
+        except BaseException:
+            self.end()
+            raise
 
 
 def in_transaction(
@@ -370,15 +360,7 @@ def in_transaction(
         statements: which.
         is_patient: whether they may take as long as they like.
     """
-    pool.enter()
-    try:
-        link = pool.take()
-        settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
-        try:
-            begin = [_BEGIN, settings, *([_PATIENT] if is_patient else [])]
-            return link.run([*begin, *statements, _COMMIT])[len(begin) : -1]
-        finally:
-            link.reset()
-            pool.give(link)
-    finally:
-        pool.leave(threading.get_ident())
+    settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
+    begin = [_BEGIN, settings, *([_PATIENT] if is_patient else [])]
+    with _Connected(lambda: pool) as link:
+        return link.run([*begin, *statements, _COMMIT])[len(begin) : -1]

@@ -2,8 +2,12 @@
 """The connections of one process to the database of a `PostgresStore`.
 
 Rules:
-- At most so many at once; the one that was used last is used next.
-- One thread, one transaction. Who is there is known by thread.
+- At most so many at once. Each has a lane with a gate before it, so whoever is interrupted keeps
+  none (e2ecross/stores/gate.py). The first free lane is the next one, so that no more connections
+  are opened than threads need.
+- A connection is used by who is inside its gate. What the one before left half done is undone by
+  who comes next, if it was not before.
+- One thread, one transaction.
 - In a forked child the parent's connections are neither used nor closed.
 - No thread of its own and no log: what the driver's pool logs names hosts and users.
 """
@@ -14,16 +18,34 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 from typing import Final
 
 from e2ecross.errors import StoreBusy, StoreError
+from e2ecross.stores.gate import Gate, Stay, Turn
 from e2ecross.stores.postgres_cache import StripeCache
 from e2ecross.stores.postgres_errors import store_is_closed
 from e2ecross.stores.postgres_link import Link
 
-__all__ = ["Pool"]
+__all__ = ["Lane", "Pool", "Visit"]
 
 _INSIDE: Final = "a transaction of this store is open in this thread: end its with block first"
+_LOOK_SECONDS: Final = 0.05  # after which a place of somebody who is gone is noticed
+
+
+class Lane(Gate):
+    """A place for one connection, behind a gate.
+
+    Attributes:
+        link: the connection, if it was needed; it may be lost.
+    """
+
+    __slots__ = ("link",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link: Link | None = None
 
 
 class Pool:
@@ -38,17 +60,17 @@ class Pool:
     Attributes:
         cache: what is known of stripes.
         is_closed: whether it has been closed.
+        lanes: of the connections.
     """
 
     __slots__ = (
         "__weakref__",
+        "_bells",
         "_connect",
-        "_free",
-        "_idle",
-        "_size",
-        "_threads",
+        "_thread",
         "cache",
         "is_closed",
+        "lanes",
         "timeout_ms",
     )
 
@@ -57,63 +79,65 @@ class Pool:
     ) -> None:
         self.cache = StripeCache(cached_values)
         self.timeout_ms = timeout_ms
+        self.lanes = [Lane() for _ in range(size)]
         self._connect = connect
-        self._size = size
-        self._free = threading.BoundedSemaphore(size)
-        self._idle: list[Link] = []
-        self._threads: set[int] = set()
+        self._bells: list[threading.Lock] = []  # of threads that wait, in their order
+        self._thread = threading.local()
         self.is_closed = False
         _of_this_process.add(self)
 
-    def enter(self) -> None:
-        """Take a place for this thread.
+    def enter(self, turn: Turn) -> Lane:
+        """Enter a lane.
 
         Raises:
             StoreBusy: other threads had all of them for too long.
             StoreClosed: the store has been closed.
-            StoreError: this thread has one.
+            StoreError: this thread is in one.
         """
-        if threading.get_ident() in self._threads:
-            raise StoreError(_INSIDE)
+        self._check_outside()
         if self.is_closed:
             raise store_is_closed()
-        if not self._free.acquire(timeout=self.timeout_ms / 1000):
-            raise StoreBusy(
-                f"other threads had all {self._size} connections for more than "
-                f"{self.timeout_ms} ms: try again"
-            )
+        self._thread.turn = weakref.ref(turn)  # before it is inside: then nothing can be missed
+        end = time.monotonic() + self.timeout_ms / 1000
+        lane = turn.try_take(self.lanes)
+        while lane is None:
+            lane = self._wait(turn, end)
         if self.is_closed:
-            self._free.release()
+            turn.end()
             raise store_is_closed()
-        self._threads.add(threading.get_ident())
+        return lane
 
-    def leave(self, thread: int) -> None:
-        """Give the place of a thread back."""
-        if thread in self._threads:
-            self._threads.discard(thread)
-            self._free.release()
-
-    def take(self) -> Link:
-        """Return a connection; for who has a place.
+    def link(self, lane: Lane) -> Link:
+        """Return the connection of a lane, in no transaction; for who is inside.
 
         Raises:
             StoreError: none can be opened.
         """
-        while self._idle:
-            link = self._idle.pop()
-            if not link.is_lost:
-                return link
-        return self._connect()
+        link = lane.link
+        if link is not None:
+            link.reset()
+        if link is None or link.is_lost:
+            link = lane.link = self._connect()
+        return link
 
-    def give(self, link: Link) -> None:
-        """Take a connection back that is in no transaction, or has been closed."""
-        if not link.is_lost:
-            self._idle.append(link)
+    def ring(self) -> None:
+        """Wake who waits for a lane."""
+        with suppress(IndexError):
+            self._bells.pop(0).release()
+
+    def tidy(self, lane: Lane) -> None:
+        """Undo what somebody left in a lane who is gone, unless another one is there already."""
+        with suppress(StoreError), Stay(lane, 0):
+            if lane.link is not None:
+                lane.link.reset()
+        self.ring()
 
     def drop_idle(self) -> None:
         """Close what is not used: the server they were of has gone."""
-        while self._idle:
-            self._idle.pop().close()
+        for lane in self.lanes:
+            with suppress(StoreError), Stay(lane, 0):
+                if lane.link is not None:
+                    lane.link.close()
 
     def close(self) -> None:
         """Close all of them; closing again does nothing.
@@ -122,23 +146,108 @@ class Pool:
             StoreBusy: another thread had one for too long; not closed.
             StoreError: this thread has one; not closed.
         """
-        if self.is_closed:
-            return
-        if threading.get_ident() in self._threads:
-            raise StoreError(_INSIDE)
+        self._check_outside()
+        self.is_closed = True  # who comes now is refused
         end = time.monotonic() + self.timeout_ms / 1000
-        taken = 0
         try:
-            while taken < self._size:
-                if not self._free.acquire(timeout=max(0, end - time.monotonic())):
-                    raise StoreBusy("another thread is inside a transaction: try again")
-                taken += 1
-            self.is_closed = True
-        finally:
-            for _ in range(taken):
-                self._free.release()
+            for lane in self.lanes:
+                with Stay(lane, max(0, round(1000 * (end - time.monotonic())))):
+                    if lane.link is not None:
+                        lane.link.close()
+        except StoreBusy:
+            self.is_closed = False
+            raise StoreBusy("another thread is inside a transaction: try again") from None
         self.cache.clear()
-        self.drop_idle()
+
+    def _check_outside(self) -> None:
+        turn = getattr(self._thread, "turn", _nobody)()
+        if turn is not None and turn.is_inside():
+            raise StoreError(_INSIDE)
+
+    def _wait(self, turn: Turn, end: float) -> Lane | None:
+        """Wait until there may be a free lane; gives one that there is already.
+
+        Raises:
+            StoreBusy: there was none until the end.
+        """
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)
+        try:
+            lane = turn.try_take(self.lanes)
+            if lane is not None:
+                return lane
+            left = end - time.monotonic()
+            if left <= 0:
+                raise StoreBusy(
+                    f"other threads had all {len(self.lanes)} connections for more than "
+                    f"{self.timeout_ms} ms: try again"
+                )
+            bell.acquire(timeout=min(left, _LOOK_SECONDS))
+            return None
+        finally:
+            with suppress(ValueError):
+                self._bells.remove(bell)
+
+
+class Visit(Turn):
+    """A with block that has a connection; a subclass enters by `come`.
+
+    Args:
+        find_pool: gives the connections of this process.
+
+    Attributes:
+        pool: those connections, once it has come.
+        lane: which it is in, or was.
+    """
+
+    __slots__ = ("_find_pool", "_pid", "lane", "pool")
+
+    def __init__(self, find_pool: Callable[[], Pool]) -> None:
+        super().__init__()
+        self._find_pool = find_pool
+        self._pid = os.getpid()
+        self.pool: Pool | None = None
+        self.lane: Lane | None = None
+
+    def come(self) -> tuple[Pool, Lane]:
+        """Enter a lane; see `Pool.enter`."""
+        self._pid = os.getpid()
+        pool = self.pool = self._find_pool()
+        lane = self.lane = pool.enter(self)
+        return pool, lane
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Undo what is not committed, and then let the next one in."""
+        lane = self.lane
+        if lane is not None and lane.link is not None and self._is_ours():
+            lane.link.reset()
+        self.end()
+
+    def end(self) -> None:
+        """Let the next one in."""
+        super().end()
+        if self.pool is not None:
+            self.pool.ring()
+
+    def abandon(self) -> None:
+        """Undo it now: until somebody does, other workers wait for it."""
+        self.end()
+        pool, lane = self.pool, self.lane
+        if pool is not None and lane is not None and self._is_ours():
+            pool.tidy(lane)
+
+    def _is_ours(self) -> bool:
+        return os.getpid() == self._pid
+
+
+def _nobody() -> None:
+    return None
 
 
 _of_this_process: Final[weakref.WeakSet[Pool]] = weakref.WeakSet()

@@ -143,9 +143,9 @@ class Work:
     def run_all(self, asked: list[Statement]) -> list[_Rows]:
         """Run what is kept, and then statements, in one round trip; gives the rows of each."""
         self.check()
-        statements = [*self.queue, *asked]
-        self.queue, self._bytes = [], 0
         try:
+            statements = [*self.queue, *asked]
+            self.queue, self._bytes = [], 0
             return self.link.run(statements)[-len(asked) :]
         except BaseException:
             self._over = _FAILED

@@ -171,8 +171,8 @@ class Unit:
         """End a savepoint well."""
         if self._begun:
             self.write()
+            self._begun = False  # first: what is released cannot be undone after an interrupt
             self.work.keep("RELEASE block")
-            self._begun = False
         self._waiting.update(self._block or {})
         self._block = None
 
@@ -190,8 +190,8 @@ class Unit:
         self._block = None
 
     def _put(self, values: _Values) -> None:
-        self.work.is_late = True
         try:
+            self.work.is_late = True
             for (stripe, (table, partition, row)), (value, codec) in values.items():
                 if codec is _DELETED:
                     self.rows(stripe).delete(table, partition, row)

@@ -10,31 +10,52 @@ import contextlib
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol
 
 import pytest
 
 import e2ecross.stores
 from e2ecross.errors import StoreError
-from e2ecross.stores import MemoryStore, SQLiteStore, Table, Transaction
+from e2ecross.stores import Table, Transaction
 from e2ecross.stores.base import Codec
+from tests.support.postgres_stores import address_of_stores, number_of
+
+if TYPE_CHECKING:
+    import psycopg
 
 _STORES: Final = str(Path(e2ecross.stores.__file__).parent)
 _TRACED: Final = (_STORES, contextlib.__file__)
+STRIPES: Final = 64
+"""Of a store in a database."""
+_GONE_SECONDS: Final = 2.0
 ROWS: Final = (b"one", b"two")
 NUMBER: Final[Codec[int]] = Codec(lambda number: b"%d" % number, int)
 P = ParamSpec("P")
-Store = MemoryStore | SQLiteStore
+
+
+class Store(Protocol):
+    """What is interrupted: a store, or one stripe of it."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class Interrupt(BaseException):
     """What a handler raises."""
+
+
+class CtrlC(Interrupt, KeyboardInterrupt):
+    """The same; a driver may do more for this one."""
 
 
 class RaisingAt:
@@ -67,14 +88,15 @@ class RaisingAt:
 
 
 class RaisingAfter:
-    """Raises `Interrupt` in a handler of SIGALRM.
+    """Raises an `Interrupt` in a handler of SIGALRM.
 
     Attributes:
         came: whether the handler was called.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, what: type[Interrupt] = Interrupt) -> None:
         self._seconds = seconds
+        self._what = what
         self.came = False
 
     def __enter__(self) -> None:
@@ -87,7 +109,7 @@ class RaisingAfter:
 
     def _handle(self, *_: object) -> None:
         self.came = True
-        raise Interrupt
+        raise self._what
 
 
 _last: Final[list[Transaction]] = []
@@ -187,11 +209,48 @@ WORK: Final[dict[str, Callable[[Store, int], None]]] = {
 # --- What has to hold -----------------------------------------------------------------------
 
 
-def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
+def nobody_has_memory() -> None:
+    """A store in memory has no others for whom it has to be open."""
+
+
+def nobody_has_file(path: Path) -> None:
+    """See that nobody is in a transaction on a file."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def nobody_has_stripes(name: str) -> None:
+    """See that nobody is in a transaction on a store of the server.
+
+    The server may need a moment to see that a connection is closed.
+    """
+    first, end = _number_of(name) << 17, time.monotonic() + _GONE_SECONDS
+    query = (
+        b"SELECT count(*) FROM (SELECT 1 FROM e2ecross.stripes WHERE stripe BETWEEN %s AND %s "
+        b"FOR UPDATE SKIP LOCKED) AS free"
+    )
+    while _observer().execute(query, (first, first + STRIPES)).fetchone() != (STRIPES + 1,):
+        assert time.monotonic() < end, "somebody still has a stripe"
+        time.sleep(0.002)
+
+
+_number_of = cache(number_of)
+
+
+@cache
+def _observer() -> "psycopg.Connection[tuple[int]]":
+    import psycopg
+
+    return psycopg.connect(address_of_stores(), autocommit=True)
+
+
+def check(store: Store, look: Callable[[], None], *, before: int, number: int) -> int:
     """Check a store after an interrupt, and return the number that both of its rows have.
 
     That is the number of before, or the new one (with either sign); the next call works, what is
-    kept in memory is what is in the file, and the file is open for others.
+    kept in memory is what is in the store, and it is open for others, by the `look` at it.
     """
     for tx in _last:
         for use in (
@@ -201,11 +260,7 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
             with pytest.raises(StoreError, match=r"ended|nothing of it is saved"):
                 use()
     _last.clear()
-    if path is not None:
-        other = sqlite3.connect(path, isolation_level=None, timeout=0)
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("ROLLBACK")
-        other.close()
+    look()
     with store.transaction() as tx:
         first, second = read_both(tx)
         assert first == second
@@ -218,7 +273,7 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
 
 def interrupt(
     store: Store,
-    path: Path | None,
+    look: Callable[[], None],
     work: Callable[[Store, int], None],
     number: int,
     raising: AbstractContextManager[None],
@@ -231,9 +286,9 @@ def interrupt(
         with raising:
             work(store, number)
     except Interrupt:
-        check(store, path, before=before, number=number)  # while the traceback holds all frames
+        check(store, look, before=before, number=number)  # while the traceback holds all frames
     except StoreError as error:
         # What a transaction says whose block went on after what may have left it half done.
         if "nothing of it is saved" not in str(error):
             raise
-    check(store, path, before=before, number=number)
+    check(store, look, before=before, number=number)

@@ -5,12 +5,13 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from e2ecross.errors import StoreBusy, StoreError
-from e2ecross.stores.gate import Gate, Stay
+from e2ecross.stores.gate import Gate, Stay, Turn
 
 WAIT_SECONDS = 30
 
@@ -200,3 +201,102 @@ def test_many_threads_lose_nobody() -> None:
     for thread in threads:
         thread.join(WAIT_SECONDS)
     assert count == 1_800
+
+
+class Tried(Turn):
+    """Enters the first of some gates where nobody is."""
+
+    __slots__ = ("gates", "got")
+
+    def __init__(self, *gates: Gate) -> None:
+        super().__init__()
+        self.gates = gates
+
+    def __enter__(self) -> Gate | None:
+        self.got = self.try_take(self.gates)
+        return self.got
+
+
+def test_the_first_gate_where_nobody_is() -> None:
+    first, second = Gate(), Gate()
+    with Tried(first, second) as got, Tried(first, second) as other:
+        assert (got, other) == (first, second)
+        with Tried(first, second) as none:
+            assert none is None
+        assert not is_free(first)
+        assert not is_free(second)
+    assert is_free(first)
+    assert is_free(second)
+
+
+def test_a_gate_where_somebody_waits_is_not_free() -> None:
+    gate = Gate()
+    order: list[str] = []
+
+    def wait() -> None:
+        with Stay(gate, 10_000):
+            order.append("who waited")
+
+    with Stay(gate, 0):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.05)
+    with Tried(gate) as got:
+        order.append("who tried" if got else "who did not get in")
+    waiting.join(WAIT_SECONDS)
+    assert order in (["who waited", "who tried"], ["who did not get in", "who waited"])
+
+
+def test_a_turn_that_could_not_leave_lets_others_try() -> None:
+    class Lost(Tried):
+        __slots__ = ()
+
+        def leave(self, *_: object) -> None:
+            raise Gone
+
+    gate = Gate()
+    with pytest.raises(Gone) as caught, Lost(gate) as got:
+        assert got is gate
+    assert caught.value.__traceback__ is not None
+    with Tried(gate) as got:
+        assert got is gate
+
+
+def test_a_turn_knows_whether_it_is_inside() -> None:
+    gate = Gate()
+    turn = Tried(gate)
+    assert not turn.is_inside()
+    with turn:
+        assert turn.is_inside()
+        other = Tried(gate)
+        with other:
+            assert not other.is_inside()
+    assert not turn.is_inside()
+
+
+def test_many_threads_and_few_gates() -> None:
+    gates = [Gate() for _ in range(3)]
+    inside, most, entered = [0, 0, 0], 0, 0
+    lock, end = threading.Lock(), time.monotonic() + 1
+
+    def work() -> None:
+        nonlocal most, entered
+        while time.monotonic() < end:
+            with Tried(*gates) as got:
+                if got is None:
+                    continue
+                place = gates.index(got)
+                with lock:
+                    inside[place] += 1
+                    entered += 1
+                    assert inside[place] == 1
+                    most = max(most, sum(inside))
+                time.sleep(0)
+                with lock:
+                    inside[place] -= 1
+
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(work) for _ in range(8)]:
+            done.result(WAIT_SECONDS)
+    assert entered > 100
+    assert most == 3

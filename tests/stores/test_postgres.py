@@ -392,16 +392,11 @@ class TestWorkers:
 
         block = store.transaction(1)
         with pytest.raises(KeyboardInterrupt), block as tx, monkeypatch.context() as patch:  # noqa: PT012
-            link = block._link  # type: ignore[attr-defined]
+            link = block.unit.work.link  # type: ignore[attr-defined]
             patch.setattr(Link, "_run", interrupt)
             tx.get(SESSIONS, b"p", b"r")
         assert link.is_lost
         put(store, 1, b"r", b"x")
-
-    def test_one_that_was_interrupted_while_it_was_made_is_dropped_quietly(self) -> None:
-        from e2ecross.stores.postgres_commit import Block
-
-        Block.__new__(Block)  # what __del__ raised, pytest would fail for
 
     @pytest.mark.parametrize(
         ("given", "used"), [("off", "on"), ("local", "on"), ("remote_apply",) * 2]
@@ -416,24 +411,22 @@ class TestWorkers:
             for stripe in (0, 5):
                 block = store.transaction(stripe)
                 with block:
-                    link = block._link  # type: ignore[attr-defined]
+                    link = block.unit.work.link  # type: ignore[attr-defined]
                     assert link.run([("SHOW synchronous_commit", ())]) == [[(used,)]]
 
     def test_who_waits_for_a_connection_of_a_store_that_is_closed_is_told(self, name: str) -> None:
         with make_postgres_store(name, connections=1) as store, ThreadPoolExecutor(1) as threads:
             pool = store._find_pool()
-            pool._free.acquire()
-            waiting = threads.submit(get, store, 1, b"r")
-            until = time.monotonic() + WAIT_SECONDS
-            while not pool._free._cond._waiters and time.monotonic() < until:  # type: ignore[attr-defined]
-                time.sleep(0.01)
-            pool.is_closed = True
-            pool._free.release()
+            with store.transaction(2):
+                waiting = threads.submit(get, store, 1, b"r")
+                until = time.monotonic() + WAIT_SECONDS
+                while not pool._bells and time.monotonic() < until:
+                    time.sleep(0.01)
+                pool.is_closed = True
             with pytest.raises(StoreClosed):
                 waiting.result(WAIT_SECONDS)
-            assert pool._free.acquire(timeout=0)
-            pool._free.release()
             pool.is_closed = False
+            assert get(store, 1, b"r") is None  # its place is free again
 
     def test_a_closed_store_keeps_no_values(self, store: "PostgresStore") -> None:
         put(store, 1, b"r", b"x")
@@ -463,6 +456,118 @@ class TestWorkers:
         assert max(round_trips) <= most
         with store.transaction(1) as tx:
             assert tx.count(SESSIONS, b"p") == count
+
+
+class TestInterrupts:
+    """Of one instruction each; tests/durability/test_interrupted_anywhere.py has them all."""
+
+    @pytest.mark.parametrize("place", ["reset", "run"])
+    def test_a_block_whose_end_is_interrupted_holds_nothing_back(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        """Though the traceback holds all of its frames: neither its stripe nor its connection."""
+        from e2ecross.stores.postgres_link import Link
+
+        def interrupt(*_: object) -> None:
+            patch.undo()
+            raise KeyboardInterrupt
+
+        with make_postgres_store(name, connections=1) as store, make_postgres_store(name) as other:
+            put(store, 1, b"r", b"old")
+            with (  # noqa: PT012
+                pytest.raises(KeyboardInterrupt) as caught,
+                monkeypatch.context() as patch,
+                store.transaction(1) as tx,
+            ):
+                tx.put(SESSIONS, b"p", b"r", b"new")
+                tx.list(SESSIONS, b"p")
+                patch.setattr(Link, place, interrupt)
+                if place == "reset":
+                    raise ZeroDivisionError
+            assert caught.value.__traceback__ is not None
+            began = time.monotonic()
+            assert get(other, 1, b"r") == b"old"
+            assert get(store, 1, b"r") == b"old"
+            assert time.monotonic() - began < 5  # and no server had to end it
+
+    @pytest.mark.parametrize("place", ["Pool.link", "Pool.enter", "Block._start"])
+    def test_a_block_whose_beginning_is_interrupted_keeps_no_place(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        from e2ecross.stores.postgres_commit import Block
+        from e2ecross.stores.postgres_pool import Pool
+
+        owner, method = {"Pool": Pool, "Block": Block}[place.split(".")[0]], place.split(".")[1]
+        real = getattr(owner, method)
+
+        def interrupt(*arguments: object) -> None:
+            real(*arguments)
+            raise KeyboardInterrupt
+
+        with make_postgres_store(name, connections=1, busy_timeout_ms=1_000) as store:
+            for _ in range(3):
+                with pytest.raises(KeyboardInterrupt) as caught, monkeypatch.context() as patch:  # noqa: PT012
+                    patch.setattr(owner, method, interrupt)
+                    get(store, 1, b"r")
+                assert caught.value.__traceback__ is not None
+                put(store, 1, b"r", b"x")
+
+    def test_what_was_begun_by_hand_and_dropped_is_undone(self, name: str) -> None:
+        with make_postgres_store(name, connections=1) as store:
+            put(store, 1, b"r", b"old")
+            tx = store.transaction(1).__enter__()
+            tx.put(SESSIONS, b"p", b"r", b"new")
+            tx.list(SESSIONS, b"p")
+            put(store, 2, b"r", b"x")  # on the same connection
+            assert get(store, 1, b"r") == b"old"
+
+    def test_a_savepoint_that_ended_well_is_not_undone_by_what_comes_after(
+        self, store: "PostgresStore", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Released and then rolled back to, the commit would fail without telling why."""
+        from e2ecross.stores.postgres_rows import Work
+
+        real = Work.keep
+
+        def interrupt(work: Work, sql: str, *parameters: object) -> None:
+            real(work, sql, *parameters)
+            if sql.startswith("RELEASE"):
+                patch.undo()
+                raise KeyboardInterrupt
+
+        with store.transaction(1) as tx:
+            tx.put(SESSIONS, b"p", b"before", b"x")
+            with (  # noqa: PT012
+                pytest.raises(KeyboardInterrupt),
+                monkeypatch.context() as patch,
+                tx.savepoint(),
+            ):
+                tx.put(SESSIONS, b"p", b"r", b"x")
+                tx.list(SESSIONS, b"p")
+                patch.setattr(Work, "keep", interrupt)
+        assert get(store, 1, b"before") == b"x"
+
+    def test_a_cache_that_was_left_half_done_forgets_all(self, store: "PostgresStore") -> None:
+        put(store, 1, b"r", b"x")
+        put(store, 2, b"r", b"x")
+        cache = store._find_pool().cache
+        assert repr(cache) == "<StripeCache: 2 values of 2 stripes>"
+        cache._is_whole = False
+        assert get(store, 1, b"r") == b"x"
+        assert repr(cache) == "<StripeCache: 1 values of 1 stripes>"
+
+    def test_more_threads_than_connections(self, name: str) -> None:
+        with make_postgres_store(name, connections=3) as store, ThreadPoolExecutor(12) as threads:
+
+            def work(stripe: int) -> None:
+                for number in range(30):
+                    put(store, stripe, b"r", b"%d" % number)
+
+            list(threads.map(work, range(1, 13)))
+            assert all(get(store, stripe, b"r") == b"29" for stripe in range(1, 13))
+            pool = store._find_pool()
+            assert not pool._bells
+            assert sum(lane.link is not None for lane in pool.lanes) == 3
 
 
 class TestCutConnections:
@@ -644,10 +749,10 @@ class TestCutConnections:
         with PostgresStore(pooler.address(), name, stripes=64) as store:
             for number in range(10):
                 put(store, 1, b"r", b"%d" % number)
-            link = store._find_pool().take()
+            link = store._find_pool().lanes[0].link
+            assert link is not None
             assert link.is_pooled
             assert link._connection.prepare_threshold is None
-            store._find_pool().give(link)
         pooler.close()
 
 
@@ -729,10 +834,8 @@ class TestTries:
     ) -> None:
         put(store, 5, b"r", b"x")
         pool = store._find_pool()
-        links = [pool.take() for _ in range(6)]
-        pids = [link._connection.info.backend_pid for link in links]
-        for link in links:
-            pool.give(link)
+        pids = [pool.link(lane)._connection.info.backend_pid for lane in pool.lanes]
+        assert len(set(pids)) == 4
         ask("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", pids)
         assert get(store, 5, b"r") == b"x"
 

@@ -130,7 +130,7 @@ def test_a_standby_is_refused_and_its_promotion_noticed(
         # As when a name is pointed at another machine under an open store.
         link = connect(standby.address(), 1_000, None)
         store._find_pool().drop_idle()
-        store._find_pool().give(link)
+        store._find_pool().lanes[0].link = link
         with pytest.raises(StoreBusy, match="a standby"):
             get(store)
         store._find_pool().drop_idle()
