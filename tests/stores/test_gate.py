@@ -276,21 +276,20 @@ def test_a_turn_knows_whether_it_is_inside() -> None:
 
 def test_many_threads_and_few_gates() -> None:
     gates = [Gate() for _ in range(3)]
-    inside, most, entered = [0, 0, 0], 0, 0
-    lock, end = threading.Lock(), time.monotonic() + 1
+    inside, lock = [0, 0, 0], threading.Lock()
 
     def work() -> None:
-        nonlocal most, entered
-        while time.monotonic() < end:
+        entered = 0
+        while entered < 50:
             with Tried(*gates) as got:
                 if got is None:
+                    time.sleep(0.001)
                     continue
                 place = gates.index(got)
+                entered += 1
                 with lock:
                     inside[place] += 1
-                    entered += 1
                     assert inside[place] == 1
-                    most = max(most, sum(inside))
                 time.sleep(0)
                 with lock:
                     inside[place] -= 1
@@ -298,5 +297,4 @@ def test_many_threads_and_few_gates() -> None:
     with ThreadPoolExecutor(8) as threads:
         for done in [threads.submit(work) for _ in range(8)]:
             done.result(WAIT_SECONDS)
-    assert entered > 100
-    assert most == 3
+    assert all(map(is_free, gates))
