@@ -242,6 +242,12 @@ class Visit(Turn):
         if pool is not None and lane is not None and self._is_ours():
             pool.tidy(lane)
 
+    def __del__(self) -> None:
+        # Of one that was entered by hand: no with statement tells that it is gone.
+        place = getattr(self, "place", None)  # it may have been interrupted while it was made
+        if place is not None and not place.over:
+            self.abandon()
+
     def _is_ours(self) -> bool:
         return os.getpid() == self._pid
 

@@ -512,14 +512,33 @@ class TestInterrupts:
                 assert caught.value.__traceback__ is not None
                 put(store, 1, b"r", b"x")
 
-    def test_what_was_begun_by_hand_and_dropped_is_undone(self, name: str) -> None:
-        with make_postgres_store(name, connections=1) as store:
+    def test_what_was_begun_by_hand_and_dropped_is_undone_at_once(self, name: str) -> None:
+        """As the package's own wrappers begin it: no with statement has its end."""
+        with make_postgres_store(name, connections=1) as store, make_postgres_store(name) as other:
             put(store, 1, b"r", b"old")
-            tx = store.transaction(1).__enter__()
+            block = store.transaction(1)
+            tx = block.__enter__()
             tx.put(SESSIONS, b"p", b"r", b"new")
             tx.list(SESSIONS, b"p")
-            put(store, 2, b"r", b"x")  # on the same connection
+            del block
+            began = time.monotonic()
+            assert get(other, 1, b"r") == b"old"
             assert get(store, 1, b"r") == b"old"
+            assert time.monotonic() - began < 5
+
+    def test_nothing_is_done_in_what_another_one_has_left_open(self, name: str) -> None:
+        with make_postgres_store(name, connections=1) as store:
+            put(store, 1, b"r", b"old")
+            [lane] = store._find_pool().lanes
+            assert lane.link is not None
+            lane.link.run([("BEGIN", ()), ("UPDATE e2ecross.sessions SET record = 'new'", ())])
+            put(store, 2, b"r", b"x")  # on the same connection
+        assert ask("SELECT record FROM e2ecross.sessions WHERE record = 'new'") == []
+
+    def test_a_block_that_was_interrupted_while_it_was_made_is_dropped_quietly(self) -> None:
+        from e2ecross.stores.postgres_commit import Block
+
+        Block.__new__(Block)  # what __del__ raised, pytest would fail for
 
     def test_a_savepoint_that_ended_well_is_not_undone_by_what_comes_after(
         self, store: "PostgresStore", monkeypatch: pytest.MonkeyPatch
