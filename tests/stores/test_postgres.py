@@ -531,9 +531,10 @@ class TestInterrupts:
             put(store, 1, b"r", b"old")
             [lane] = store._find_pool().lanes
             assert lane.link is not None
-            lane.link.run([("BEGIN", ()), ("UPDATE e2ecross.sessions SET record = 'new'", ())])
+            update = "UPDATE e2ecross.sessions SET record = 'left open'"
+            lane.link.run([("BEGIN", ()), (update, ())])
             put(store, 2, b"r", b"x")  # on the same connection
-        assert ask("SELECT record FROM e2ecross.sessions WHERE record = 'new'") == []
+        assert ask("SELECT 1 FROM e2ecross.sessions WHERE record = 'left open'") == []
 
     def test_a_block_that_was_interrupted_while_it_was_made_is_dropped_quietly(self) -> None:
         from e2ecross.stores.postgres_commit import Block
