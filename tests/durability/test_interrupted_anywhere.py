@@ -50,14 +50,11 @@ from tests.support.postgres_stores import make_postgres_store
 if TYPE_CHECKING:
     from e2ecross.stores.postgres import PostgresStore
 
-pytestmark = [
-    # A signal may come in the callback of Hypothesis for the garbage collector: Python goes on.
-    pytest.mark.filterwarnings("ignore:.*gc_callback:pytest.PytestUnraisableExceptionWarning"),
-    # A connection that was made when the signal came, and that nobody has: it is closed.
-    pytest.mark.filterwarnings(
-        "ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+# A signal may come in the callback of Hypothesis for the garbage collector, or in a destructor:
+# Python goes on then. A connection that was made just before, and that nobody has, is closed.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(gc_callback|__del__):pytest.PytestUnraisableExceptionWarning"
+)
 
 DEEP = "E2ECROSS_INTERRUPTS" in os.environ
 SIGNALS = int(os.environ.get("E2ECROSS_INTERRUPTS", "300"))
