@@ -6,16 +6,21 @@ Rules:
   and then holds nobody up.
 - TLS 1.2 or later, with certificate and name checked; nothing turns that off.
 - Nothing is taken from the environment: no proxy, no cookie, no password, no file for secrets.
+- A call may be interrupted anywhere (a signal's handler raises): no lock stays taken, and what
+  somebody had who is gone comes back.
 """
 
 import http.client
 import io
+import itertools
+import queue
 import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 from e2ecross.service.extras import missing_extra
@@ -26,8 +31,9 @@ try:
 except ImportError as error:
     raise missing_extra("e2ecross.service.http_backend", "http") from error
 
-__all__ = ["Pool", "call_of", "make_pool", "was_stale"]
+__all__ = ["Place", "Places", "Pool", "call_of", "make_pool", "was_stale"]
 
+_LOOK_SECONDS: Final = 0.05  # after which who waits looks again, if nothing wakes it
 Pool = HTTPConnectionPool
 
 
@@ -162,12 +168,110 @@ class _TimedTLS(_Timed, HTTPSConnection):
     """The same through TLS."""
 
 
+class _Idle:
+    """The connections of a pool that nobody uses: the last one comes first.
+
+    urllib3 has a queue of Python's for that, and an interrupt may leave its lock taken for good.
+    Here everything is one step.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._all: list[object] = []
+        self._most = maxsize
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:
+        """Return one.
+
+        Raises:
+            queue.Empty: there is none; another one is made then.
+        """
+        try:
+            return self._all.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, connection: object, block: bool = True, timeout: float | None = None) -> None:
+        """Take one; a second time only once: who is interrupted may give it back again.
+
+        Raises:
+            queue.Full: there are as many as may be.
+        """
+        if connection is not None and any(each is connection for each in self._all):
+            return
+        if len(self._all) >= self._most:
+            raise queue.Full
+        self._all.append(connection)
+
+    def qsize(self) -> int:
+        """How many there are."""
+        return len(self._all)
+
+
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _Timed
+    QueueCls = _Idle  # type: ignore[assignment]
 
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTLS
+    QueueCls = _Idle  # type: ignore[assignment]
+
+
+class Place:
+    """Leave to ask, for as long as somebody holds it."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Places:
+    """Places for so many calls at once.
+
+    Who comes stands in a line, and has a place when fewer than that are ahead. Who is gone is
+    ahead of nobody, however it went: there is nothing to give back.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._numbers = itertools.count()
+        self._line: dict[int, weakref.ref[Place]] = {}
+        self._bells: dict[int, queue.SimpleQueue[None]] = {}  # of those who wait
+
+    def take(self, seconds: float) -> Place | None:
+        """Return a place; None: there was none for so long."""
+        place, number = Place(), next(self._numbers)
+        self._line[number] = weakref.ref(place, self._wake_next)
+        if self._ahead_of(number) < self._count:
+            return place
+        end = time.monotonic() + seconds
+        bell = self._bells[number] = queue.SimpleQueue()
+        try:
+            while self._ahead_of(number) >= self._count:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                with suppress(queue.Empty):
+                    bell.get(timeout=min(left, _LOOK_SECONDS))
+        finally:
+            self._bells.pop(number, None)
+        return place
+
+    def _wake_next(self, _: object) -> None:
+        """Wake who has waited for longest; who is missed by an interrupt looks by itself."""
+        bell = self._bells.get(min(list(self._bells), default=-1))
+        if bell is not None:
+            bell.put(None)
+
+    def _ahead_of(self, number: int) -> int:
+        ahead = 0
+        for other, place in list(self._line.items()):
+            if place() is None:
+                self._line.pop(other, None)
+            else:
+                ahead += other < number
+        return ahead
 
 
 def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str | None) -> Pool:
@@ -177,14 +281,14 @@ def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str 
         scheme: `http` or `https`.
         host: its name, or its address.
         port: its port.
-        connections: how many at once; whoever needs one more waits.
+        connections: how many are kept.
         ca_file: certificates that vouch for the host, in PEM; None: those of the system.
 
     Raises:
         OSError: `ca_file` cannot be read, or holds no certificate.
     """
     if scheme == "http":
-        return _PlainPool(host, port, maxsize=connections, block=True)
+        return _PlainPool(host, port, maxsize=connections)
     # Not that of `create_default_context`, which writes its secrets to $SSLKEYLOGFILE. This kind
     # checks certificate and name, too.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -193,4 +297,4 @@ def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str 
     else:
         context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return _TLSPool(host, port, maxsize=connections, block=True, ssl_context=context)
+    return _TLSPool(host, port, maxsize=connections, ssl_context=context)

@@ -12,7 +12,6 @@ Source: docs/service.md, the way to it.
 
 import base64
 import http.client
-import math
 import os
 import ssl
 import threading
@@ -20,7 +19,7 @@ import time
 from typing import Final
 
 from e2ecross.errors import BackendError, E2ECrossError
-from e2ecross.service.connections import Pool, call_of, make_pool, was_stale
+from e2ecross.service.connections import Places, Pool, call_of, make_pool, was_stale
 from e2ecross.service.extras import missing_extra
 from e2ecross.service.urls import Url
 from e2ecross.wire.service_calls import CALLS, CONTENT_TYPE
@@ -75,6 +74,7 @@ class Transport:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._pool = self._make_pool()
+        self._places = Places(connections)
         self._paused_until = 0.0
         self._is_closed = False
 
@@ -103,7 +103,12 @@ class Transport:
         seconds = self._answer_seconds + wait_ms / 1000
         pool = self._living_pool()
         with call_of(self._connect_seconds, seconds):
+            place = self._places.take(seconds)
             try:
+                if place is None:
+                    raise BackendError(
+                        f"{self._url.place} was not asked: all connections were in use for too long"
+                    )
                 try:
                     return self._exchange(pool, name, headers, body, seconds)
                 except (problems.HTTPError, OSError):
@@ -112,6 +117,8 @@ class Transport:
                 return self._exchange(pool, name, headers, body, seconds)
             except _NO_ANSWER as error:
                 raise BackendError(f"{self._url.place} {_what_happened(error)}") from error
+            finally:
+                del place  # a traceback may be kept
 
     def close(self) -> None:
         """Close the connections; calls that are made later fail."""
@@ -131,7 +138,6 @@ class Transport:
             redirect=False,
             assert_same_host=False,
             timeout=Timeout(connect=self._connect_seconds, read=seconds),
-            pool_timeout=math.ceil(seconds),
             preload_content=False,
             decode_content=False,
         )
@@ -212,6 +218,7 @@ class Transport:
                 if self._process != os.getpid():
                     _left_behind.append(self._pool)
                     self._pool = self._make_pool()
+                    self._places = Places(self._connections)
                     self._process = os.getpid()
         return self._pool
 
@@ -230,8 +237,6 @@ def _what_happened(error: BaseException) -> str:
             return f"cannot be trusted: its certificate is not valid ({each.verify_message})"
     if any(isinstance(each, problems.NameResolutionError) for each in seen):
         return "cannot be found: its name leads nowhere"
-    if any(isinstance(each, problems.EmptyPoolError) for each in seen):
-        return "was not asked: all connections were in use for too long"
     if any(isinstance(each, problems.NewConnectionError) for each in seen):
         return "cannot be reached: it refuses connections, or no way leads there"
     if any(isinstance(each, problems.TimeoutError | TimeoutError) for each in seen):
