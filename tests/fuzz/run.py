@@ -24,6 +24,8 @@ from typing import Any, Final, NoReturn
 ROOT: Final = Path(__file__).parents[2]
 WORK: Final = ROOT / ".fuzz"
 FINDINGS: Final = WORK / "findings"
+FOUND: Final = "found-"
+"""Of what made a target raise, in the corpus."""
 _PACKAGE: Final = str(ROOT / "e2ecross") + os.sep
 
 
@@ -144,7 +146,10 @@ def _search_here(name: str, seconds: int) -> NoReturn:
 
 
 def _keep(name: str) -> None:
-    """Write into `tests/corpus/` the smallest inputs that reach all that the collected ones do."""
+    """Write into `tests/corpus/` the smallest inputs that reach all that the collected ones do.
+
+    What is named `found-…` there stays: the mended code may take the same way with other inputs.
+    """
     from tests.fuzz.targets import CORPUS, TARGETS
 
     target = TARGETS[name]
@@ -156,7 +161,7 @@ def _keep(name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = {hashlib.sha256(data).hexdigest()[:16]: data for data in kept}
     for path in folder.iterdir():
-        if path.name not in names:
+        if path.name not in names and not path.name.startswith(FOUND):
             path.unlink()
     for file, data in names.items():
         folder.joinpath(file).write_bytes(data)

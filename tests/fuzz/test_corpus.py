@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from types import CodeType, FrameType
 
 import pytest
@@ -22,7 +23,7 @@ from tests.fuzz.target import ACCEPTED, Source
 from tests.fuzz.targets import CORPUS, TARGETS
 
 _MOST_BYTES = 1_000_000
-_MOST_FILES = 1_700
+_MOST_FILES = 2_400
 
 
 @cache
@@ -137,6 +138,19 @@ def test_what_is_kept_reaches_all_that_was_collected() -> None:
     assert set(kept) < set(collected)
     assert _reached(target.run, kept) == _reached(target.run, collected)
     assert _reached(target.run, kept[1:]) < _reached(target.run, collected)
+
+
+def test_what_was_a_finding_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its way through the mended code may be that of another input."""
+    folder = tmp_path / "public-key"
+    folder.mkdir()
+    for name in ("found-0", "0"):
+        folder.joinpath(name).write_bytes(TARGETS["public-key"].seeds()[0])
+    monkeypatch.setattr("tests.fuzz.targets.CORPUS", tmp_path)
+    runner._keep("public-key")
+    names = {path.name for path in folder.iterdir()}
+    assert "found-0" in names
+    assert "0" not in names
 
 
 def _reached(run: Callable[[bytes], str], inputs: Sequence[bytes]) -> set[object]:
