@@ -61,6 +61,7 @@ def call_of(connect_seconds: float, answer_seconds: float) -> Iterator[None]:
     """Let what this thread asks in the block take so long at most; connected, only the latter."""
     _call.ends = time.monotonic() + connect_seconds + answer_seconds
     _call.answer_seconds = answer_seconds
+    _call.is_stale = False
     yield
 
 
@@ -151,6 +152,8 @@ class _Timed(HTTPConnection):
         if self._parts is not None:
             self._parts.append(data)
             return
+        if self.sock is None:  # what another call had given back twice was closed
+            raise ConnectionAbortedError
         self.sock.settimeout(_time_left())
         super().send(data)
 
@@ -172,7 +175,7 @@ class _Idle:
     """The connections of a pool that nobody uses: the last one comes first.
 
     urllib3 has a queue of Python's for that, and an interrupt may leave its lock taken for good.
-    Here everything is one step.
+    Here is no lock: what changes it is one step.
     """
 
     def __init__(self, maxsize: int) -> None:
@@ -254,23 +257,29 @@ class Places:
                     return None
                 with suppress(queue.Empty):
                     bell.get(timeout=min(left, _LOOK_SECONDS))
+                self._bells[number] = bell
+        except BaseException:
+            del place  # the traceback may be kept
+            raise
         finally:
             self._bells.pop(number, None)
         return place
 
     def _wake_next(self, _: object) -> None:
         """Wake who has waited for longest; who is missed by an interrupt looks by itself."""
-        bell = self._bells.get(min(list(self._bells), default=-1))
+        bell = self._bells.pop(min(list(self._bells), default=-1), None)
         if bell is not None:
             bell.put(None)
 
     def _ahead_of(self, number: int) -> int:
         ahead = 0
-        for other, place in list(self._line.items()):
+        for other, place in list(self._line.items()):  # as they came: that was one step
+            if other == number:
+                break
             if place() is None:
                 self._line.pop(other, None)
             else:
-                ahead += other < number
+                ahead += 1
         return ahead
 
 

@@ -239,6 +239,8 @@ def _what_happened(error: BaseException) -> str:
         return "cannot be found: its name leads nowhere"
     if any(isinstance(each, problems.NewConnectionError) for each in seen):
         return "cannot be reached: it refuses connections, or no way leads there"
+    if any(isinstance(each, problems.ClosedPoolError) for each in seen):
+        return "was not asked: the HTTPBackend has been closed"
     if any(isinstance(each, problems.TimeoutError | TimeoutError) for each in seen):
         return "has not answered in time"
     if any(isinstance(each, problems.SSLError | ssl.SSLError) for each in seen):

@@ -10,8 +10,8 @@ Rules:
   stands behind (`dict.setdefault` is one step). There is no lock that is taken first and written
   down next: whoever has nobody ahead is inside.
 - Who is there without being in its with statement any more is nobody: whoever comes next goes in.
-  That shows because the statement alone holds the method that it will call in the end: when the
-  method is gone, so is the statement, whether or not it could call it.
+  That shows because the statement alone holds what it will call in the end: when that is gone, so
+  is the statement, whether or not it could call it.
 - Whoever goes in finds what the one before left half done, and undoes it; that is for the stores.
 - Threads wait here rather than in a driver that polls: they wake at once. Of one that is gone they
   hear after `_LOOK_SECONDS` at the latest.
@@ -21,7 +21,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from types import MethodType, TracebackType
+from functools import partial
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from e2ecross.errors import StoreBusy, StoreError
@@ -29,6 +30,16 @@ from e2ecross.errors import StoreBusy, StoreError
 __all__ = ["Gate", "Stay", "Turn"]
 
 _LOOK_SECONDS: Final = 0.05
+
+
+class _Thread(threading.local):
+    """What tells threads apart; an identifier is given again when its thread has ended."""
+
+    def __init__(self) -> None:
+        self.token = object()
+
+
+_this_thread: Final = _Thread()
 
 
 class _Place:
@@ -48,7 +59,7 @@ class _Place:
         self.statement = statement
         self.over = False
         self.before: _Place | None = None
-        self.thread = threading.get_ident()
+        self.thread = _this_thread.token
         self.slots: dict[str, Any] = {}
 
     def is_taken(self) -> bool:
@@ -92,6 +103,11 @@ def _nothing() -> None:
     return None
 
 
+_ENDED: Final = _Place(_nothing)
+"""Of a turn that has ended: from its own one all that came later could be reached."""
+_ENDED.over = True
+
+
 class Gate:
     """Lets one turn at a time in, in the order in which they came."""
 
@@ -119,16 +135,24 @@ class Gate:
     def try_enter(self, place: _Place) -> bool:
         """Enter if nobody is inside or waits; returns whether."""
         while True:
-            last = self._last
-            while (follower := last.slots.get("next")) is not None:
-                last = follower
-            if last.is_taken() or (not last.over and last.next_ahead() is not None):
+            last = self._find_last()
+            if not _is_free_behind(last):
                 return False
             place.before = last
             if last.slots.setdefault("next", place) is place:
                 self._last = place
                 place.before = None
                 return True
+
+    def is_free(self) -> bool:
+        """Whether nobody is inside, or waits."""
+        return _is_free_behind(self._find_last())
+
+    def _find_last(self) -> _Place:
+        last = self._last
+        while (follower := last.slots.get("next")) is not None:
+            last = follower
+        return last
 
     def _wait(self, place: _Place, timeout_ms: int) -> None:
         if place.is_behind_itself():
@@ -147,18 +171,24 @@ class Gate:
             ahead.wait(min(left, _LOOK_SECONDS))
 
 
+def _is_free_behind(last: _Place) -> bool:
+    return not last.is_taken() and (last.over or last.next_ahead() is None)
+
+
 G = TypeVar("G", bound=Gate)
 
 
 class _Exit:
-    """The `__exit__` of a turn: a method made for one with statement, which alone holds it."""
+    """The `__exit__` of a turn: made for one with statement, which alone holds it."""
 
     __slots__ = ()
 
     def __get__(self, turn: "Turn | None", owner: "type[Turn]") -> Callable[..., None]:
         if turn is None:
             return owner.leave  # `ExitStack` asks the class
-        leave = MethodType(owner.leave, turn)
+        # No method: Python 3.14 takes those apart, and lets go of them, before it calls them. And
+        # nothing with a frame of its own, which a traceback would keep.
+        leave = partial(owner.leave, turn)
         if not turn.has_come:
             turn.place = _Place(weakref.ref(leave, turn.lost))
         return leave
@@ -184,7 +214,11 @@ class Turn:
         """Enter the gate; see `Gate.enter`. To be called by `__enter__`."""
         place = self._come()
         self.has_come = True
-        gate.enter(place, timeout_ms)
+        try:
+            gate.enter(place, timeout_ms)
+        except StoreError:  # it has left the queue
+            self.place = _ENDED
+            raise
 
     def try_take(self, gates: Sequence[G]) -> G | None:
         """Enter the first of some gates where nobody is, and return it. The same."""
@@ -203,6 +237,7 @@ class Turn:
         """Let the next one in: everything is in order again."""
         if self.place is not None:
             self.place.leave()
+            self.place = _ENDED
 
     def leave(
         self,

@@ -4,7 +4,7 @@
 Rules:
 - At most so many at once. Each has a lane with a gate before it, so whoever is interrupted keeps
   none (e2ecross/stores/gate.py). The first free lane is the next one, so that no more connections
-  are opened than threads need.
+  are opened than threads need. Who finds none waits in turn, behind one more gate.
 - A connection is used by who is inside its gate. What the one before left half done is undone by
   who comes next, if it was not before.
 - One thread, one transaction.
@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final
 
@@ -65,8 +66,10 @@ class Pool:
 
     __slots__ = (
         "__weakref__",
-        "_bells",
+        "_bell",
+        "_closing",
         "_connect",
+        "_door",
         "_thread",
         "cache",
         "is_closed",
@@ -81,7 +84,9 @@ class Pool:
         self.timeout_ms = timeout_ms
         self.lanes = [Lane() for _ in range(size)]
         self._connect = connect
-        self._bells: list[threading.Lock] = []  # of threads that wait, in their order
+        self._door = Gate()  # behind it is who looks for a free lane
+        self._closing = Gate()
+        self._bell: SimpleQueue[None] = SimpleQueue()  # rings when there may be one
         self._thread = threading.local()
         self.is_closed = False
         _of_this_process.add(self)
@@ -98,10 +103,13 @@ class Pool:
         if self.is_closed:
             raise store_is_closed()
         self._thread.turn = weakref.ref(turn)  # before it is inside: then nothing can be missed
-        end = time.monotonic() + self.timeout_ms / 1000
-        lane = turn.try_take(self.lanes)
-        while lane is None:
-            lane = self._wait(turn, end)
+        try:
+            lane = self._find_lane(turn)
+        except StoreBusy:
+            raise StoreBusy(
+                f"other threads had all {len(self.lanes)} connections for more than "
+                f"{self.timeout_ms} ms: try again"
+            ) from None
         if self.is_closed:
             turn.end()
             raise store_is_closed()
@@ -122,8 +130,8 @@ class Pool:
 
     def ring(self) -> None:
         """Wake who waits for a lane."""
-        with suppress(IndexError):
-            self._bells.pop(0).release()
+        if self._bell.empty():
+            self._bell.put(None)
 
     def tidy(self, lane: Lane) -> None:
         """Undo what somebody left in a lane who is gone, unless another one is there already."""
@@ -138,6 +146,7 @@ class Pool:
             with suppress(StoreError), Stay(lane, 0):
                 if lane.link is not None:
                     lane.link.close()
+        self.ring()
 
     def close(self) -> None:
         """Close all of them; closing again does nothing.
@@ -147,15 +156,19 @@ class Pool:
             StoreError: this thread has one; not closed.
         """
         self._check_outside()
-        self.is_closed = True  # who comes now is refused
         end = time.monotonic() + self.timeout_ms / 1000
         try:
-            for lane in self.lanes:
-                with Stay(lane, max(0, round(1000 * (end - time.monotonic())))):
-                    if lane.link is not None:
-                        lane.link.close()
+            with Stay(self._closing, self.timeout_ms):
+                was_closed, self.is_closed = self.is_closed, True  # who comes now is refused
+                try:
+                    for lane in self.lanes:
+                        with Stay(lane, _ms_until(end)):
+                            if lane.link is not None:
+                                lane.link.close()
+                except StoreError:
+                    self.is_closed = was_closed
+                    raise
         except StoreBusy:
-            self.is_closed = False
             raise StoreBusy("another thread is inside a transaction: try again") from None
         self.cache.clear()
 
@@ -164,30 +177,24 @@ class Pool:
         if turn is not None and turn.is_inside():
             raise StoreError(_INSIDE)
 
-    def _wait(self, turn: Turn, end: float) -> Lane | None:
-        """Wait until there may be a free lane; gives one that there is already.
+    def _find_lane(self, turn: Turn) -> Lane:
+        """Enter the first free lane, after all who have come before.
 
         Raises:
-            StoreBusy: there was none until the end.
+            StoreBusy: there was none for too long.
         """
-        bell = threading.Lock()
-        bell.acquire()
-        self._bells.append(bell)
-        try:
-            lane = turn.try_take(self.lanes)
-            if lane is not None:
-                return lane
-            left = end - time.monotonic()
-            if left <= 0:
-                raise StoreBusy(
-                    f"other threads had all {len(self.lanes)} connections for more than "
-                    f"{self.timeout_ms} ms: try again"
-                )
-            bell.acquire(timeout=min(left, _LOOK_SECONDS))
-            return None
-        finally:
-            with suppress(ValueError):
-                self._bells.remove(bell)
+        lane = turn.try_take(self.lanes) if self._door.is_free() else None
+        if lane is not None:
+            return lane
+        end = time.monotonic() + self.timeout_ms / 1000
+        with Stay(self._door, self.timeout_ms):
+            while (lane := turn.try_take(self.lanes)) is None:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise StoreBusy
+                with suppress(Empty):
+                    self._bell.get(timeout=min(left, _LOOK_SECONDS))
+        return lane
 
 
 class Visit(Turn):
@@ -254,6 +261,10 @@ class Visit(Turn):
 
 def _nobody() -> None:
     return None
+
+
+def _ms_until(end: float) -> int:
+    return max(0, round(1000 * (end - time.monotonic())))
 
 
 _of_this_process: Final[weakref.WeakSet[Pool]] = weakref.WeakSet()

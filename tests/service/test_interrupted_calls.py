@@ -87,6 +87,38 @@ def test_a_place_is_free_again_however_it_was_let_go_of() -> None:
     assert sum(place is not None for place in [places.take(0) for _ in range(3)]) == 2
 
 
+def test_who_has_a_number_and_is_not_in_the_line_yet_is_not_ahead() -> None:
+    places = Places(1)
+    other: list[object] = []
+
+    class Numbers:
+        """Lets another call come between a number and its place in the line."""
+
+        count = 0
+
+        def __next__(self) -> int:
+            number = self.count
+            self.count += 1
+            if not number:
+                other.append(places.take(0))
+            return number
+
+    places._numbers = Numbers()  # type: ignore[assignment]
+    assert places.take(0) is None
+    assert other[0] is not None
+
+
+def test_two_places_that_are_let_go_of_wake_two_who_wait() -> None:
+    places, first, second = Places(2), queue.SimpleQueue[None](), queue.SimpleQueue[None]()
+    places._bells = {4: first, 7: second}
+    places._wake_next(None)
+    assert (first.qsize(), second.qsize()) == (1, 0)
+    places._wake_next(None)
+    assert (first.qsize(), second.qsize()) == (1, 1)
+    places._wake_next(None)  # nobody is left
+    assert places._bells == {}
+
+
 def test_places_are_given_in_turn_and_never_too_many() -> None:
     places, inside, most, lock = Places(3), 0, 0, threading.Lock()
 

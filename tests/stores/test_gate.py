@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from types import MethodType
 
 import pytest
 
 from e2ecross.errors import StoreBusy, StoreError
-from e2ecross.stores.gate import Gate, Stay, Turn
+from e2ecross.stores.gate import Gate, Stay, Turn, _Place
 
 WAIT_SECONDS = 30
 
@@ -201,6 +202,31 @@ def test_many_threads_lose_nobody() -> None:
     for thread in threads:
         thread.join(WAIT_SECONDS)
     assert count == 1_800
+
+
+def test_what_a_statement_calls_in_the_end_is_no_method() -> None:
+    """Python 3.14 would let go of it before it is called, and nobody would be inside any more."""
+    assert not isinstance(Stay(Gate(), 0).__exit__, MethodType)
+
+
+def test_whoever_keeps_a_turn_that_has_ended_keeps_no_other() -> None:
+    """As errors do, in their tracebacks: those of blocks, and of who has waited too long."""
+    gate, kept = Gate(), [Stay(Gate(), 0)]
+    with kept[0]:
+        pass
+    for number in range(200):
+        stay = Stay(gate, 0)
+        with stay:
+            late = Stay(gate, 0)
+            with ThreadPoolExecutor(1) as threads:
+                entering = threads.submit(late.__enter__)
+                with pytest.raises(StoreBusy):
+                    entering.result(WAIT_SECONDS)
+        if number < 3:
+            kept += [stay, late]
+    del stay, late
+    gc.collect()
+    assert sum(isinstance(each, _Place) for each in gc.get_objects()) < 50
 
 
 class Tried(Turn):

@@ -420,7 +420,7 @@ class TestWorkers:
             with store.transaction(2):
                 waiting = threads.submit(get, store, 1, b"r")
                 until = time.monotonic() + WAIT_SECONDS
-                while not pool._bells and time.monotonic() < until:
+                while pool._door.is_free() and time.monotonic() < until:
                     time.sleep(0.01)
                 pool.is_closed = True
             with pytest.raises(StoreClosed):
@@ -576,6 +576,55 @@ class TestInterrupts:
         assert get(store, 1, b"r") == b"x"
         assert repr(cache) == "<StripeCache: 1 values of 1 stripes>"
 
+    def test_who_waits_for_a_connection_is_not_overtaken_for_ever(self, name: str) -> None:
+        """By a thread that comes again at once, whenever it has left."""
+        done = threading.Event()
+        with make_postgres_store(name, connections=1, busy_timeout_ms=2_000) as store:
+
+            def come_again() -> int:
+                count = 0
+                while not done.is_set():
+                    put(store, 1, b"r", b"x")
+                    count += 1
+                return count
+
+            def come_now_and_then() -> None:
+                for _ in range(20):
+                    put(store, 2, b"r", b"x")
+
+            with ThreadPoolExecutor(2) as threads:
+                busy = threads.submit(come_again)
+                try:
+                    threads.submit(come_now_and_then).result(WAIT_SECONDS)
+                finally:
+                    done.set()
+                assert busy.result(WAIT_SECONDS) < 1_000
+
+    def test_a_close_that_fails_leaves_closed_what_another_has_closed(self, name: str) -> None:
+        store = make_postgres_store(name, busy_timeout_ms=500)
+        with ThreadPoolExecutor(2) as threads:
+            with store.transaction(1):
+                first = threads.submit(store.close)
+                time.sleep(0.3)
+                second = threads.submit(store.close)
+                with pytest.raises(StoreBusy, match="inside a transaction"):
+                    first.result(WAIT_SECONDS)
+            second.result(WAIT_SECONDS)
+        with pytest.raises(StoreClosed):
+            get(store, 1, b"r")
+
+    def test_a_thread_is_not_taken_for_one_that_has_ended(self, name: str) -> None:
+        """Their identifiers are mostly the same where one begins when the other has ended."""
+        store = make_postgres_store(name, busy_timeout_ms=200)
+        block = store.transaction(1)
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(block.__enter__).result(WAIT_SECONDS)
+        with ThreadPoolExecutor(1) as threads, pytest.raises(StoreBusy):
+            threads.submit(store.close).result(WAIT_SECONDS)
+        assert get(store, 2, b"r") is None  # it is not closed
+        del block
+        store.close()
+
     def test_more_threads_than_connections(self, name: str) -> None:
         with make_postgres_store(name, connections=3) as store, ThreadPoolExecutor(12) as threads:
 
@@ -586,7 +635,7 @@ class TestInterrupts:
             list(threads.map(work, range(1, 13)))
             assert all(get(store, stripe, b"r") == b"29" for stripe in range(1, 13))
             pool = store._find_pool()
-            assert not pool._bells
+            assert pool._door.is_free()
             assert sum(lane.link is not None for lane in pool.lanes) == 3
 
 
