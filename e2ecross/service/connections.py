@@ -273,7 +273,7 @@ class Places:
 
     def _ahead_of(self, number: int) -> int:
         ahead = 0
-        for other, place in list(self._line.items()):  # as they came: that was one step
+        for other, place in self._line.copy().items():  # as they came: that was one step
             if other == number:
                 break
             if place() is None:
