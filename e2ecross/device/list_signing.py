@@ -143,8 +143,12 @@ def sign_next(
             "another key, so a new device"
         )
     # It never falls: whoever had the key still has it.
-    most = max(seen, key=lambda each: each.hosting, default=None)
-    hosting, vendor = (0, "") if most is None else (most.hosting, most.vendor)
+    own = find_own_account(tx) or OwnAccountRecord()
+    said = [
+        *((each.hosting, each.vendor) for each in seen),
+        (own.foreign_hosting, own.foreign_vendor),
+    ]
+    hosting, vendor = max(said, key=lambda each: each[0])
     unsigned = DeviceList(user, seq, previous, now_ms, tuple(devices), hosting, vendor)
     signed = sign_list(unsigned, context.identity_key_pair, context.entropy)
     before = {} if record.held is None else keys_by_number(record.held.list)
@@ -183,5 +187,7 @@ def _note_signed(tx: Transaction, listed: DeviceList) -> None:
             names=tuple(each for each in own.names if listed.find(each.device)),
             must_reset=False,
             conflict=False,
+            foreign_hosting=0,  # the list that was signed says as much
+            foreign_vendor="",
         ),
     )

@@ -109,14 +109,21 @@ def renew_if_due(context: Context) -> None:
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
     """Note a verified list under the own account's key that this device has not signed.
 
-    Of several the one with the highest number is kept: a reset has to be above it.
+    Of several the one with the highest number is kept, and the most that any of them says of who
+    holds the account's keys: a reset has to be above the one, and may not say less than the other.
     """
     user, own = context.address.user_id, find_own_account(tx) or OwnAccountRecord()
     record = find_account(tx, user) or NOTHING_KNOWN
     if record.rival is None or record.rival.list.seq < signed.list.seq:
         put_account(tx, user, replace(record, rival=signed))
+    noted = replace(own, conflict=True)
+    if signed.list.hosting > own.foreign_hosting:
+        noted = replace(
+            noted, foreign_hosting=signed.list.hosting, foreign_vendor=signed.list.vendor
+        )
+    if noted != own:
+        put_own_account(tx, noted)
     if not own.conflict:
-        put_own_account(tx, replace(own, conflict=True))
         put_notice(context, tx, Notice(NoticeKind.FOREIGN_LIST, user))
 
 

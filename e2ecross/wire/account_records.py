@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from e2ecross.address import MAX_DEVICE
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
-from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList, is_hosting
 from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
 
 __all__ = [
@@ -135,7 +135,7 @@ class DeviceName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnAccountRecord:
-    """What device 1 knows of its own account; another device has the last two alone.
+    """What device 1 knows of its own account; another has when it was linked, and what expired.
 
     Attributes:
         published: the back end has the newest list.
@@ -146,6 +146,9 @@ class OwnAccountRecord:
         conflict: somebody else has signed a list with the account's key.
         linked_at_ms: when this device was linked, milliseconds since 1970; of device 1 it is 0.
         expired_seq: number of the list that the app was told has expired; 0: of none.
+        foreign_hosting: the most that a list says of who holds the account's keys, of those that
+            somebody else has signed.
+        foreign_vendor: of that list.
     """
 
     published: bool = False
@@ -156,6 +159,8 @@ class OwnAccountRecord:
     conflict: bool = False
     linked_at_ms: int = 0
     expired_seq: int = 0
+    foreign_hosting: int = 0
+    foreign_vendor: str = ""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -166,6 +171,8 @@ class OwnAccountRecord:
             conflict=self.conflict,
             linked_at_ms=self.linked_at_ms,
             expired_seq=self.expired_seq,
+            foreign_hosting=self.foreign_hosting,
+            foreign_vendor=self.foreign_vendor,
         )
         for new in self.new_devices:
             fields.new_devices.add(**new._asdict())
@@ -191,6 +198,8 @@ class OwnAccountRecord:
             and PRIMARY < fields.next_device <= MAX_DEVICE + 1
         ):
             raise RecordCorrupted(f"{what} names a device that cannot be: the store is damaged")
+        if not is_hosting(fields.foreign_hosting, fields.foreign_vendor):
+            raise RecordCorrupted(f"{what} says of hosting what no list says: the store is damaged")
         return cls(
             fields.published,
             tuple(
@@ -213,6 +222,8 @@ class OwnAccountRecord:
             fields.conflict,
             fields.linked_at_ms,
             fields.expired_seq,
+            fields.foreign_hosting,
+            fields.foreign_vendor,
         )
 
 

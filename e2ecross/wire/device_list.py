@@ -33,6 +33,7 @@ __all__ = [
     "DeviceList",
     "ListedDevice",
     "SignedDeviceList",
+    "is_hosting",
 ]
 
 PRIMARY: Final = 1
@@ -201,8 +202,15 @@ def _check(fields: devices_pb2.DeviceList) -> None:
         raise DecodeError("a device list has a number or a time that none has")
     if len(fields.previous) not in (0, LIST_HASH_BYTES) or (fields.seq == 1 and fields.previous):
         raise DecodeError("a device list names a list before it that cannot be")
-    vendor_bytes = len(fields.vendor.encode())
-    if fields.hosting > _HIGHEST_HOSTING or vendor_bytes > MAX_VENDOR_BYTES:
+    if not is_hosting(fields.hosting, fields.vendor):
         raise DecodeError("a device list says of hosting what none says")
-    if bool(vendor_bytes) is not (fields.hosting == _VENDOR):
-        raise DecodeError("a device list names a vendor without hosting by one, or none with it")
+
+
+def is_hosting(hosting: int, vendor: str) -> bool:
+    """Tell whether a list may say this of who holds keys of the account."""
+    vendor_bytes = len(vendor.encode())
+    return (
+        hosting <= _HIGHEST_HOSTING
+        and vendor_bytes <= MAX_VENDOR_BYTES
+        and bool(vendor_bytes) is (hosting == _VENDOR)
+    )

@@ -35,7 +35,7 @@ from e2ecross.errors import (
     NotPrimary,
     NotRegistered,
 )
-from e2ecross.protocol.device_list import Verdict, hash_list, verify_list
+from e2ecross.protocol.device_list import Verdict, hash_list, judge, verify_list
 from e2ecross.state.accounts import put_own_account
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import read_epoch
@@ -626,6 +626,27 @@ def test_it_is_told_once_and_the_highest_is_kept(phone: Device, home: Household)
     change_nothing(phone, lambda: arrive(phone, lower))
     change_nothing(phone, lambda: arrive(phone, higher))
     assert notices_of(phone) == [(NoticeKind.FOREIGN_LIST, ())]
+
+
+@pytest.mark.parametrize("hosting", [(2, ""), (1, "a vendor")])
+@pytest.mark.parametrize("seqs", [(9, 5), (5, 9)])
+def test_a_reset_says_no_less_of_hosting_than_any_list_that_came(
+    phone: Device, home: Household, hosting: tuple[int, str], seqs: tuple[int, int]
+) -> None:
+    """A contact who has seen that one would refuse it for ever."""
+    number, vendor = hosting
+    seen = home.sign(seqs[0], previous=bytes(32), hosting=number, vendor=vendor)
+    other = home.sign(seqs[1], previous=bytes(32))
+    arrive(phone, seen)
+    arrive(phone, other)
+    change_nothing(phone, lambda: arrive(phone, seen))
+    restore_devices(phone._context, ())
+    assert (held(phone).list.hosting, held(phone).list.vendor) == hosting
+    key = phone._context.identity_key_pair.public
+    assert judge(held(phone), OWN, key, seen) is Verdict.RESET
+    assert (own_account(phone).foreign_hosting, own_account(phone).foreign_vendor) == (0, "")
+    add(phone)
+    assert (held(phone).list.hosting, held(phone).list.vendor) == hosting
 
 
 def test_a_conflict_is_noted_before_there_is_a_list(home: Household) -> None:

@@ -688,6 +688,8 @@ RECORDS: Final[Mapping[str, Format]] = {
             True,
             4,
             5,
+            1,
+            "a vendor",
         ).encode(),
         _again(OwnAccountRecord),
         StoreError,

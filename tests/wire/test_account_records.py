@@ -38,6 +38,8 @@ NAME = DeviceName(127, "Ana's laptop", 1, 2, 3, 4)
         OwnAccountRecord(conflict=True),
         OwnAccountRecord(linked_at_ms=2**63),
         OwnAccountRecord(expired_seq=2**63),
+        OwnAccountRecord(foreign_hosting=1, foreign_vendor="a vendor"),
+        OwnAccountRecord(foreign_hosting=2),
     ],
 )
 def test_record_survives_its_encoding(record: AccountRecord | OwnAccountRecord) -> None:
@@ -68,6 +70,10 @@ def test_an_account_holds_lists(field: int, damaged: bytes) -> None:
         OwnAccountRecord(next_device=1),
         OwnAccountRecord(next_device=129),
         OwnAccountRecord(next_device=0),
+        OwnAccountRecord(foreign_hosting=3),
+        OwnAccountRecord(foreign_hosting=1),
+        OwnAccountRecord(foreign_hosting=2, foreign_vendor="a vendor"),
+        OwnAccountRecord(foreign_hosting=1, foreign_vendor=65 * "v"),
     ],
 )
 def test_what_the_own_account_never_says(record: OwnAccountRecord) -> None:

@@ -588,7 +588,7 @@ class AccountRecord(_message.Message):
     def __init__(self, signed_list: _Optional[bytes] = ..., accepted_at_ms: _Optional[int] = ..., rival: _Optional[bytes] = ..., changed_seq: _Optional[int] = ..., written: bool = ..., checked_at_ms: _Optional[int] = ..., check_wanted: bool = ..., hosting_unseen: bool = ..., fork_noted: bool = ..., has_list: bool = ...) -> None: ...
 
 class OwnAccountRecord(_message.Message):
-    __slots__ = ("published", "new_devices", "names", "next_device", "must_reset", "conflict", "linked_at_ms", "expired_seq")
+    __slots__ = ("published", "new_devices", "names", "next_device", "must_reset", "conflict", "linked_at_ms", "expired_seq", "foreign_hosting", "foreign_vendor")
     PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     NEW_DEVICES_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -597,6 +597,8 @@ class OwnAccountRecord(_message.Message):
     CONFLICT_FIELD_NUMBER: _ClassVar[int]
     LINKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    FOREIGN_HOSTING_FIELD_NUMBER: _ClassVar[int]
+    FOREIGN_VENDOR_FIELD_NUMBER: _ClassVar[int]
     published: bool
     new_devices: _containers.RepeatedCompositeFieldContainer[NewDevice]
     names: _containers.RepeatedCompositeFieldContainer[DeviceName]
@@ -605,7 +607,9 @@ class OwnAccountRecord(_message.Message):
     conflict: bool
     linked_at_ms: int
     expired_seq: int
-    def __init__(self, published: bool = ..., new_devices: _Optional[_Iterable[_Union[NewDevice, _Mapping]]] = ..., names: _Optional[_Iterable[_Union[DeviceName, _Mapping]]] = ..., next_device: _Optional[int] = ..., must_reset: bool = ..., conflict: bool = ..., linked_at_ms: _Optional[int] = ..., expired_seq: _Optional[int] = ...) -> None: ...
+    foreign_hosting: int
+    foreign_vendor: str
+    def __init__(self, published: bool = ..., new_devices: _Optional[_Iterable[_Union[NewDevice, _Mapping]]] = ..., names: _Optional[_Iterable[_Union[DeviceName, _Mapping]]] = ..., next_device: _Optional[int] = ..., must_reset: bool = ..., conflict: bool = ..., linked_at_ms: _Optional[int] = ..., expired_seq: _Optional[int] = ..., foreign_hosting: _Optional[int] = ..., foreign_vendor: _Optional[str] = ...) -> None: ...
 
 class NewDevice(_message.Message):
     __slots__ = ("device", "token_hash", "linked_at_ms")
