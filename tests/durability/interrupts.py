@@ -7,10 +7,12 @@ comes only where Python lets signals in, but also while C code runs.
 """
 
 import contextlib
+import os
 import signal
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
@@ -127,6 +129,32 @@ def in_own_thread(test: Callable[P, None]) -> Callable[P, None]:
     def run(*arguments: P.args, **keywords: P.kwargs) -> None:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(test, *arguments, **keywords).result()
+
+    return run
+
+
+def in_own_process(test: Callable[P, None]) -> Callable[P, None]:
+    """Run a test whose signals come into code of libraries in a process that ends with it.
+
+    A lock of theirs, or of the interpreter's imports, may stay taken: threads of later tests would
+    wait for it.
+    """
+
+    @wraps(test)
+    def run(*arguments: P.args, **keywords: P.kwargs) -> None:
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                test(*arguments, **keywords)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     return run
 

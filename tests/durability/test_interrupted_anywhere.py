@@ -37,6 +37,7 @@ from tests.durability.interrupts import (
     Store,
     check,
     commit,
+    in_own_process,
     in_own_thread,
     interrupt,
     nobody_has_file,
@@ -45,7 +46,8 @@ from tests.durability.interrupts import (
     put_both,
     read_both,
 )
-from tests.support.postgres_stores import make_postgres_store
+from tests.support.postgres import require_postgres
+from tests.support.postgres_stores import address_of_stores, make_postgres_store
 
 if TYPE_CHECKING:
     from e2ecross.stores.postgres import PostgresStore
@@ -71,8 +73,11 @@ REKEY_STEP = 97
 
 
 @pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """What was dropped is found here, and not in another test."""
+def _around(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The server is this process's, not a child's; what is dropped is found in no other test."""
+    if "postgres" in request.node.name:
+        require_postgres()
+        address_of_stores()
     yield
     gc.collect()
 
@@ -277,6 +282,8 @@ def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM")
 @pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@in_own_process
 def test_signals_at_random_moments(kind: str, tmp_path: Path) -> None:
     """Where Python lets handlers run, and while C code does not."""
     rng, came, number = random.Random(f"{SEED} {kind}"), 0, 0

@@ -7,13 +7,12 @@ doubled but what is flagged, no key encrypts two messages, and no stripe stays l
 The suite has a few of them; E2ECROSS_INTERRUPTS=N goes on until N signals have come.
 """
 
-import gc
 import os
 import random
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,11 +25,11 @@ from e2ecross.stores import MemoryStore
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 from tests.durability.fleet_child import signal_message
-from tests.durability.interrupts import STRIPES, nobody_has_stripes
+from tests.durability.interrupts import STRIPES, in_own_process, nobody_has_stripes
 from tests.simulation.long_life.interrupting import Interrupt, Interrupts
 from tests.support.devices import FakeClock
 from tests.support.postgres import require_postgres
-from tests.support.postgres_stores import make_postgres_store
+from tests.support.postgres_stores import address_of_stores, make_postgres_store
 
 if TYPE_CHECKING:
     from e2ecross.stores.postgres import PostgresStore
@@ -39,17 +38,14 @@ Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    """What was dropped is found here, and not in another test."""
-    yield
-    gc.collect()
+def _server() -> None:
+    require_postgres()
+    address_of_stores()  # of this process: one of the child's would be left behind
 
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM"),
-    # A signal that came in a destructor or in a callback: Python goes on then. And a connection
-    # that was made when it came, and that nobody has: it is closed.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
 
 SIGNALS = int(os.environ.get("E2ECROSS_INTERRUPTS", "40"))
@@ -137,8 +133,8 @@ class Shop:
         )
 
 
+@in_own_process
 def test_nothing_is_lost_or_doubled_and_no_stripe_stays_locked(tmp_path: Path) -> None:
-    require_postgres()
     rng, counts = random.Random(SEED), Counter[str]()
     clock = FakeClock()
     relay = WatchedRelay(tmp_path / "relay.db", clock=clock)

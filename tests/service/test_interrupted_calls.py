@@ -28,6 +28,7 @@ from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend
 from e2ecross.service.connections import Places, make_pool
 from e2ecross.stores import MemoryStore
+from tests.durability.interrupts import in_own_process
 from tests.simulation.long_life.interrupting import Interrupts
 
 SIGNALS = int(os.environ.get("E2ECROSS_INTERRUPTS", "150"))
@@ -37,8 +38,8 @@ ANA, BEN = Address.parse("whatsapp:ana.1"), Address.parse("instagram:ben.1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM")
-# A signal may come in a destructor: Python goes on then.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@in_own_process
 def test_calls_that_are_interrupted_are_made_again(tmp_path: Path) -> None:
     rng, counts = random.Random(SEED), Counter[str]()
     interrupts = Interrupts(rng, 0.7, counts)
