@@ -24,9 +24,10 @@ from tests.support.service import LiveService, require_extras
 require_extras()
 
 from e2ecross import Address, Client, Device, Message, Text
+from e2ecross.errors import BackendError
 from e2ecross.relay import Relay
-from e2ecross.service import HTTPBackend
-from e2ecross.service.connections import Places, make_pool
+from e2ecross.service import HTTPBackend, connections
+from e2ecross.service.connections import Places, call_of, make_pool, was_stale
 from e2ecross.stores import MemoryStore
 from tests.durability.interrupts import in_own_process
 from tests.simulation.long_life.interrupting import Interrupts
@@ -162,6 +163,25 @@ def test_a_connection_that_was_given_back_twice_is_handed_out_once() -> None:
     pool._put_conn(connection)
     assert pool._get_conn() is connection
     assert pool._get_conn() is not connection
+
+
+def test_a_connection_that_was_closed_under_a_call_fails_as_a_connection_does() -> None:
+    connection = make_pool("http", "127.0.0.1", 1, 2, None)._get_conn()
+    with call_of(1, 1), pytest.raises(ConnectionError):
+        connection.send(b"of a request")  # type: ignore[attr-defined]
+
+
+def test_a_call_does_not_begin_as_stale_as_the_one_before() -> None:
+    connections._call.is_stale = True
+    with call_of(1, 1):
+        assert not was_stale()
+
+
+def test_a_pool_that_is_closed_under_a_call_is_named() -> None:
+    backend = HTTPBackend("http://127.0.0.1:1")
+    backend._transport._pool.close()
+    with pytest.raises(BackendError, match="was not asked: the HTTPBackend has been closed"):
+        backend.epochs(ANA, bytes(32))
 
 
 def test_no_more_connections_are_kept_than_there_may_be() -> None:
