@@ -185,13 +185,13 @@ class _Exit:
 
     def __get__(self, turn: "Turn | None", owner: "type[Turn]") -> Callable[..., None]:
         if turn is None:
-            return owner.leave  # `ExitStack` asks the class
+            return owner.depart  # `ExitStack` asks the class
         # No method: Python 3.14 takes those apart, and lets go of them, before it calls them. And
         # nothing with a frame of its own, which a traceback would keep.
-        leave = partial(owner.leave, turn)
+        depart = partial(owner.depart, turn)
         if not turn.has_come:
-            turn.place = _Place(weakref.ref(leave, turn.lost))
-        return leave
+            turn.place = _Place(weakref.ref(depart, turn.lost))
+        return depart
 
 
 class Turn:
@@ -239,13 +239,29 @@ class Turn:
             self.place.leave()
             self.place = _ENDED
 
+    def depart(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """What the with statement calls in the end.
+
+        Raises:
+            StoreError: it has left before: what is inside by now is another one's.
+        """
+        if self.is_inside():
+            self.leave(kind, error, traceback)
+        elif self.has_come and kind is None:
+            raise StoreError("the transaction has ended: begin a new one")
+
     def leave(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """What the with statement calls in the end."""
+        """Do what is to be done in the end, and let the next one in."""
         self.end()
 
     def _come(self) -> _Place:

@@ -232,8 +232,7 @@ class Visit(Turn):
     ) -> None:
         """Undo what is not committed, and then let the next one in."""
         lane = self.lane
-        # Only from inside: who is left twice would undo what another one does in the lane.
-        if lane is not None and lane.link is not None and self.is_inside() and self._is_ours():
+        if lane is not None and lane.link is not None and self._is_ours():
             lane.link.reset()
         self.end()
 
