@@ -52,6 +52,22 @@ def test_what_was_put_is_there_at_once_and_later(store: Store) -> None:
     assert get(store, SESSIONS, b"p", b"r") == b"second, longer"
 
 
+def test_a_transaction_that_is_left_twice_leaves_alone_who_came_after_it(store: Store) -> None:
+    """By whatever wraps it; in the same thread and in another one."""
+    block = store.transaction()
+    block.__enter__()
+    block.__exit__(None, None, None)
+    with store.transaction() as transaction, ThreadPoolExecutor(1) as threads:
+        transaction.put(SESSIONS, b"p", b"r", b"x")
+        assert transaction.count(SESSIONS, b"p") == 1
+        with pytest.raises(StoreError, match="has ended"):
+            block.__exit__(None, None, None)
+        again = threads.submit(block.__exit__, ZeroDivisionError, ZeroDivisionError(), None)
+        again.result(WAIT_SECONDS)
+        transaction.put(SESSIONS, b"p", b"s", b"x")
+    assert get(store, SESSIONS, b"p", b"r") == get(store, SESSIONS, b"p", b"s") == b"x"
+
+
 def test_deleting(store: Store) -> None:
     put(store, SESSIONS, b"p", b"r", b"x")
     with store.transaction() as transaction:

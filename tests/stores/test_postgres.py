@@ -526,18 +526,6 @@ class TestInterrupts:
             assert get(store, 1, b"r") == b"old"
             assert time.monotonic() - began < 5
 
-    def test_a_block_that_is_left_twice_leaves_alone_who_came_after_it(self, name: str) -> None:
-        with make_postgres_store(name, connections=1) as store:
-            block = store.transaction(1)
-            block.__enter__()
-            block.__exit__(None, None, None)
-            with store.transaction(2) as tx:
-                tx.put(SESSIONS, b"p", b"r", b"x")
-                assert tx.count(SESSIONS, b"p") == 1
-                with pytest.raises(StoreError, match="has ended"):
-                    block.__exit__(None, None, None)
-            assert get(store, 2, b"r") == b"x"
-
     def test_nothing_is_done_in_what_another_one_has_left_open(self, name: str) -> None:
         with make_postgres_store(name, connections=1) as store:
             put(store, 1, b"r", b"old")
