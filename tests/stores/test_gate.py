@@ -204,6 +204,19 @@ def test_many_threads_lose_nobody() -> None:
     assert count == 1_800
 
 
+def test_who_has_left_does_not_leave_again() -> None:
+    """Who came after it stays inside."""
+    gate = Gate()
+    stay = Stay(gate, 0)
+    with stay:
+        pass
+    with Stay(gate, 0):
+        with pytest.raises(StoreError, match="has ended"):
+            stay.__exit__(None, None, None)
+        stay.__exit__(ValueError, ValueError(), None)  # the error that is on its way passes
+        assert not is_free(gate)
+
+
 def test_what_a_statement_calls_in_the_end_is_no_method() -> None:
     """Python 3.14 would let go of it before it is called, and nobody would be inside any more."""
     assert not isinstance(Stay(Gate(), 0).__exit__, MethodType)
