@@ -11,8 +11,8 @@ import os
 import random
 import secrets
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,10 +22,9 @@ import pytest
 from e2ecross import Address, Client, Device, Message, Text
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore
-from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.exchange import Deposited
-from tests.durability.fleet_child import signal_message
+from tests.durability.fleet_child import WatchedRelay
 from tests.durability.interrupts import STRIPES, in_own_process, nobody_has_stripes
+from tests.durability.journal import Journal, JournalReader
 from tests.simulation.long_life.interrupting import Interrupt, Interrupts
 from tests.support.devices import FakeClock
 from tests.support.postgres import require_postgres
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
     from e2ecross.stores.postgres import PostgresStore
 
 Result = TypeVar("Result")
-
-
-@pytest.fixture(autouse=True)
-def _server() -> None:
-    require_postgres()
-    address_of_stores()  # of this process: one of the child's would be left behind
 
 
 pytestmark = [
@@ -56,24 +49,10 @@ MOST = 50  # messages at once
 HELD_MS = 120_000
 
 
-class WatchedRelay(Relay):
-    """A relay at which no key arrives with two texts."""
-
-    keys: dict[tuple[Address, bytes, int], bytes]
-
-    def deposit_all(
-        self,
-        token: bytes,
-        envelopes: Sequence[bytes],
-        *,
-        epochs: Mapping[int, int] | None = None,
-        consents: Sequence[bytes] = (),
-    ) -> Deposited:
-        for envelope in map(Envelope.decode, envelopes):
-            sent = signal_message(envelope)
-            key = (envelope.sender, sent.ratchet_key, sent.counter)
-            assert self.keys.setdefault(key, sent.ciphertext) == sent.ciphertext
-        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+@pytest.fixture(autouse=True)
+def _server() -> None:
+    require_postgres()
+    address_of_stores()  # of this process: one of the child's would be left behind
 
 
 class Shop:
@@ -138,7 +117,7 @@ def test_nothing_is_lost_or_doubled_and_no_stripe_stays_locked(tmp_path: Path) -
     rng, counts = random.Random(SEED), Counter[str]()
     clock = FakeClock()
     relay = WatchedRelay(tmp_path / "relay.db", clock=clock)
-    relay.keys = {}
+    relay.journal = Journal(tmp_path / "left")
     shop = Shop(relay, clock, Interrupts(rng, 0.5, counts))
     customers = [
         Client(Device.create(each, MemoryStore(), clock=clock), relay) for each in CUSTOMERS
@@ -181,4 +160,8 @@ def test_nothing_is_lost_or_doubled_and_no_stripe_stays_locked(tmp_path: Path) -
     assert heard == expected
     assert set(shop.handed) == to_shop
     shop.call("closing a store", shop.close)
-    print(f"{number} steps, {len(relay.keys)} deposits, {dict(counts)}")
+    texts: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for note in JournalReader(tmp_path / "left").new():
+        texts[note["sender"], note["key"]].add(note["text"])
+    assert {len(found) for found in texts.values()} == {1}
+    print(f"{number} steps, {len(texts)} messages, {dict(counts)}")
