@@ -3,7 +3,6 @@
 
 import itertools
 import json
-import os
 import re
 import sqlite3
 from pathlib import Path
@@ -32,7 +31,6 @@ PEOPLE = (ANA, BUDI, TOKO)
 class Played(NamedTuple):
     folder: Path
     facts: dict[str, Any]
-    cpu_seconds: float
 
     def letter(self, number: int) -> dict[str, Any]:
         letter: dict[str, Any] = self.facts["messages"][number - 1]
@@ -43,12 +41,9 @@ class Played(NamedTuple):
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """One run with `--json --dir`."""
     folder = tmp_path_factory.mktemp("demo") / "new"
-    before = os.times()
     ended = run("demo", "--json", "--dir", str(folder))
-    after = os.times()
     assert (ended.returncode, ended.stderr) == (0, b"")
-    cpu_seconds = after.children_user - before.children_user
-    return Played(folder, json.loads(ended.stdout), cpu_seconds)
+    return Played(folder, json.loads(ended.stdout))
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +68,10 @@ def without_colour(text: str) -> str:
     return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 
-def test_it_says_that_it_went_well_and_is_quick(played: Played) -> None:
+def test_it_says_that_it_went_well(played: Played) -> None:
     assert played.facts["ok"] is True
     assert played.facts["version"] == 1
     assert played.facts["seconds"] > 0
-    assert played.cpu_seconds < 15  # so it is over sooner, where nothing else is to do
     assert played.facts["folder"] == str(played.folder)
 
 

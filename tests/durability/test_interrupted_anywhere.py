@@ -269,7 +269,7 @@ def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
                 first, second = read_both(tx)
                 assert first == second
         assert all(thread.is_alive() for thread in threads)
-    assert time.monotonic() - began < (600 if DEEP else 30)
+    assert time.monotonic() - began < 600  # only a hang comes near
     stop.set()
     for thread in threads:
         thread.join(10)
