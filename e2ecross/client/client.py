@@ -36,6 +36,7 @@ from e2ecross.client.held_mail import HeldMail
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.publishing import publish
+from e2ecross.client.receiving import fetch_some
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
 from e2ecross.client.tending import Tending, attempt
@@ -212,6 +213,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
     def receive(self, limit: int = 100, *, progress: Progress | None = None) -> list[InboxItem]:
         """Return what has arrived, in order: messages, failures in their places, notices.
 
+        It is empty when nothing waits for the app (in a store with stripes: for this worker).
         An item that is not confirmed comes again from the next `Client` of this store, flagged
         as `redelivered`. In a store with stripes it comes again from any `Client` a minute after
         it was handed over, unless it is held for longer (`hold`); until then no other gets it,
@@ -229,8 +231,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             NotRegistered: call `register` first; or the identity was moved to another
                 installation. Nothing is there to return.
             BackendError: the back end cannot be reached, and nothing is there to return.
-            RestoredStore: the store is older than what was seen of the device; nothing is returned
-                or acknowledged.
+            RestoredStore: the store is older than what was seen of it; nothing is acknowledged.
             StoreError: the store cannot be read or written, and nothing is there to return.
             PrekeysExhausted: the device has used its prekey ids, and nothing is there to return.
             InvalidArgument: an argument has the wrong type, or `limit` is out of range.
@@ -246,13 +247,14 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             items = self._hand_over(limit)
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
-                attempt(errors, lambda: self._collect(arrival))
-                attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
-            if self._wait_ms and not (items or errors or self._context.live.typing):
-                # Only now, so that nothing that is due waits for mail.
-                arrival = Arrival(link, limit, errors, progress, self._wait_ms)
-                attempt(errors, lambda: self._collect(arrival))
-                attempt(errors, lambda: items.extend(self._hand_over(limit)))
+
+                def has_found() -> bool:
+                    attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+                    return bool(items or self._context.live.typing)
+
+                fetch_some(
+                    arrival, self._wait_ms, errors, lambda: self._collect(arrival), has_found
+                )
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
@@ -330,10 +332,10 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         errors, typing = list[E2ECrossError](), self._context.live.typing
         arrival = held.arrival(self._way(), limit, errors, progress)
         attempt(errors, lambda: held.look(arrival, errors))
-        attempt(errors, lambda: self._collect(arrival))
-        if self._wait_ms and not (arrival.items or errors or typing):
-            arrival.wait_ms = self._wait_ms
-            attempt(errors, lambda: self._collect(arrival))
+        fetch_some(
+            *(arrival, self._wait_ms, errors, lambda: self._collect(arrival)),
+            lambda: bool(arrival.items or typing),
+        )
         for error in errors:
             if isinstance(error, RestoredStore):
                 raise error

@@ -98,8 +98,9 @@ class HeldArrival:
     Attributes:
         link: to the back end.
         items: for the app, held for this client.
-        has_used_prekeys: whether there were first messages among them.
-        stripes: in which something was taken in.
+        has_used_prekeys: whether there were first messages among what the last `fetch` took in.
+        stripes: in which that took something in.
+        taken: how many were gone through, also those that are not for the app.
         wait_ms: how long the back end may wait for the first envelope, milliseconds.
     """
 
@@ -129,17 +130,24 @@ class HeldArrival:
         self.items: list[InboxItem] = []
         self.has_used_prekeys = False
         self.stripes: set[int] = set()
+        self.taken = 0
         self.wait_ms = 0
         self._holder = holder
         self._acknowledging = acknowledging
         self._limit = limit
+        self._end = 0  # of what one `fetch` takes in
         self._errors = errors
         self._progress = progress
         self._for_nobody = for_nobody
-        self._fetched = self._taken = self._left = self._failed = self._damaged = 0
+        self._fetched = self._left = self._failed = self._damaged = 0
         self._pending = 0  # of what was fetched not gone through
         self._ignored: list[int] = []
         self._busy: set[UserId] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last `fetch` went through as many as it may."""
+        return self.taken >= self._end
 
     @property
     def room(self) -> int:
@@ -171,10 +179,11 @@ class HeldArrival:
         """
         self.tell()
         context, token, after, seen = self.link.context, self.link.token, 0, set[int]()
-        is_whole = False
+        self.has_used_prekeys, self.stripes = False, set()
+        self._end, is_whole = self.taken + self._limit, False
         try:
             while not self._is_over():
-                most = min(self._limit - self._taken, self.room, _MAX_LIMIT)
+                most = min(self._end - self.taken, self.room, _MAX_LIMIT)
                 page = self.link.backend.fetch(
                     context.address, token, most, after, self.wait_ms, self._holder.present()
                 )
@@ -228,11 +237,11 @@ class HeldArrival:
             while rest:
                 rest = rest[self._take_in_some(stripe, rest) :]
                 if self._progress is not None:
-                    self._progress(self._taken, self._fetched)
+                    self._progress(self.taken, self._fetched)
 
     def _is_over(self) -> bool:
         return (
-            self._taken >= self._limit
+            self.is_full
             or self.room <= 0
             or self._left >= _MAX_LEFT
             or self._failed >= _MAX_FAILED
@@ -309,7 +318,7 @@ class HeldArrival:
 
     def _count(self, done: int, left: int = 0) -> None:
         self._pending -= done
-        self._taken += done - left
+        self.taken += done - left
 
     def _leave(self, arrived: Sequence[Arrived]) -> int:
         """Leave envelopes, and whatever else this call is shown of their senders."""

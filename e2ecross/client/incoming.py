@@ -54,7 +54,9 @@ class Arrival:
 
     Attributes:
         link: to the back end.
-        has_used_prekeys: whether there were first messages among them.
+        has_used_prekeys: whether there were first messages among what the last `fetch` took in.
+        taken: how many were gone through, also those that are not for the app.
+        wait_ms: how long the back end may wait for the first, milliseconds.
     """
 
     def __init__(
@@ -63,41 +65,50 @@ class Arrival:
         limit: int,
         errors: list[E2ECrossError],
         progress: Progress | None,
-        wait_ms: int = 0,
     ) -> None:
         """Nothing is fetched yet.
 
         Args:
             link: to the back end.
-            limit: how many envelopes at most.
+            limit: how many envelopes one `fetch` takes in at most.
             errors: gets what went wrong with the store; such envelopes are not counted.
             progress: hears how many were taken in, of how many that were fetched.
-            wait_ms: how long the back end may wait for the first, milliseconds.
         """
         self.link = link
         self.has_used_prekeys = False
+        self.taken = 0
+        self.wait_ms = 0
         self._limit = limit
+        self._end = self._after = 0  # of what is fetched, and of what was
         self._errors = errors
         self._progress = progress
-        self._wait_ms = wait_ms
-        self._fetched = self._taken = self._left = 0
+        self._fetched = self._left = 0
         self._damaged: set[Address] = set()  # senders
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last `fetch` went through as many as it may."""
+        return self.taken >= self._end
 
     def fetch(self) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is.
+
+        A second call goes on behind the first.
 
         Raises:
             BackendError: the back end cannot be reached.
             RestoredStore: the store is older than what was seen of it; nothing is acknowledged.
         """
-        after, address, token = 0, self.link.context.address, self.link.token
+        address, token = self.link.context.address, self.link.token
+        self.has_used_prekeys = False
+        self._end = self.taken + self._limit
         while not self._is_over():
-            most = min(self._limit - self._taken + self._left, _MAX_LIMIT)
-            page = self.link.backend.fetch(address, token, most, after, self._wait_ms)
-            self._wait_ms = 0
+            most = min(self._end - self.taken + self._left, _MAX_LIMIT)
+            page = self.link.backend.fetch(address, token, most, self._after, self.wait_ms)
+            self.wait_ms = 0
             if not page:
                 break
-            after = page[-1].number
+            self._after = page[-1].number
             self._fetched += len(page)
             arrived: list[int] = []
             for start in range(0, len(page), _AT_ONCE):
@@ -107,28 +118,24 @@ class Arrival:
                 self.link.leftovers.note_acknowledged(arrived)
 
     def _is_over(self) -> bool:
-        return (
-            self._taken >= self._limit
-            or self._left >= _MAX_LEFT
-            or len(self._damaged) >= _MAX_DAMAGED
-        )
+        return self.is_full or self._left >= _MAX_LEFT or len(self._damaged) >= _MAX_DAMAGED
 
     def _take_in(self, waiting: Sequence[Waiting]) -> list[int]:
         """Take in envelopes, in their order; returns the numbers of those that are in the store."""
         arrived: list[int] = []
         rest = [decode_arrived(self.link.context, *each) for each in waiting]
         while rest and not self._is_over():
-            part = list(takewhile(self._is_undamaged, rest[: self._limit - self._taken]))
+            part = list(takewhile(self._is_undamaged, rest[: self._end - self.taken]))
             done = self._take_in_all(part)
             arrived += [each.number for each in part[:done]]
-            self._taken += done
+            self.taken += done
             if done < len(part) or not part:
                 if self._take_in_alone(rest[done]):
                     arrived.append(rest[done].number)
                 done += 1
             rest = rest[done:]
             if self._progress is not None:
-                self._progress(self._taken, self._fetched)
+                self._progress(self.taken, self._fetched)
         return arrived
 
     def _is_undamaged(self, arrived: Arrived) -> bool:
@@ -172,7 +179,7 @@ class Arrival:
             if len(self._errors) >= self._limit:  # it is out of order for all of them
                 self._left = _MAX_LEFT
         else:
-            self._taken += 1  # what is gone counts, too: nobody is followed for ever
+            self.taken += 1  # what is gone counts, too: nobody is followed for ever
             return is_there
         return False
 

@@ -19,7 +19,7 @@ from e2ecross.errors import (
     RemoteError,
 )
 from e2ecross.wire.exchange import Waiting
-from tests.client.conversation import names, reopen, send, shown
+from tests.client.conversation import ask, names, reopen, send, shown
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -223,3 +223,39 @@ def test_no_more_is_taken_in_than_can_be_handed_over(
     again = reopen(budi, backend)
     assert len(again.receive(limit=3)) == 3  # two of before, and one more
     assert len(backend.free(BUDI)) == 3
+
+
+# --- Until there is something for the app ----------------------------------------------------
+
+
+def test_what_is_not_for_the_app_ends_no_loop_of_it(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """An empty answer means that nothing waits: an app receives until it gets one."""
+    ana, budi = pair
+    for number in range(4):
+        ask(ana, BUDI, number.to_bytes(16))  # its client has that, and the app nothing
+    send(ana, BUDI, "halo")
+    assert len(backend.free(BUDI)) == 5
+    assert shown(budi.receive(limit=1)) == ["halo"]
+    assert budi.receive(limit=1) == []
+
+
+@pytest.mark.skipif(bool(STRIPES), reason="what one of many workers is shown no other gets")
+def test_what_another_client_was_faster_with_ends_no_loop_of_the_app(
+    pair: tuple[Client, Client], backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1", "2", "3", "4")
+    other, fetch = Client(budi.device, backend), backend.fetch
+
+    def while_the_other_one_goes_on(*args: Any, **options: Any) -> list[Waiting]:  # noqa: ANN401
+        monkeypatch.setattr(backend, "fetch", fetch)
+        page = fetch(*args, **options)
+        others = other.receive(len(page))
+        assert shown(others) == ["0", "1", "2", "3", "4"][: len(page)]
+        other.confirm(others)
+        return page
+
+    monkeypatch.setattr(backend, "fetch", while_the_other_one_goes_on)
+    assert shown(budi.receive(limit=2)) == ["2", "3"]
