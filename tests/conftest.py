@@ -43,7 +43,8 @@ settings.register_profile(
 )
 settings.register_profile("fresh", parent=settings.get_profile("deep"), max_examples=200)
 # Mutation testing runs thousands of suites: few examples, the same ones, and no search for a
-# smaller one, since nobody reads it (.ci/mutate.py).
+# smaller one, since nobody reads it (.ci/mutate.py). Nor does the run with the oldest dependencies
+# need more (.ci/run).
 settings.register_profile(
     "brief",
     deadline=None,
