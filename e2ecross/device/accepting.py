@@ -68,6 +68,9 @@ def accept_list(
     count_change(tx)
     is_changed = old is None or before != after
     is_own_work = user == context.address.user_id and context.address.device == PRIMARY
+    rival = record.rival if is_own_work else None
+    if rival is not None and rival.list.seq <= new.seq:
+        rival = None  # else a restored device 1 has to leave it behind, too
     is_hosting_raised = not is_own_work and old is not None and new.hosting > old.hosting
     put_account(
         tx,
@@ -76,7 +79,7 @@ def accept_list(
             record,
             held=signed,
             accepted_at_ms=now_ms,
-            rival=None,
+            rival=rival,
             changed_seq=new.seq if is_changed else record.changed_seq,
             check_wanted=False,
             hosting_unseen=record.hosting_unseen or is_hosting_raised,

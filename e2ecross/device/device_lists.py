@@ -11,12 +11,12 @@ Rules:
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.accepting import accept_list, follow_identity, keys_by_number
-from e2ecross.device.own_list import note_conflict
+from e2ecross.device.foreign_lists import note_conflict, note_hosting
 from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.device_list import (
     Verdict,
@@ -69,6 +69,10 @@ __all__ = [
 
 ACCEPTED = frozenset((Verdict.NEWER, Verdict.RESET))
 """What lets a list take the place of the one that is held."""
+_NOT_OF_A_LOST_LIFE: Final = frozenset(
+    (Verdict.OLDER, Verdict.BROKEN_CHAIN, Verdict.HOSTING_LOWERED)
+)
+"""What a restored device 1 has not signed itself after the copy was made: it takes no such list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,11 @@ def judge_list(
     record = find_account(tx, user) or NOTHING_KNOWN
     if _signs_own(context, user):
         key, own = context.identity_key_pair.public, find_own_account(tx)
-        if own is None or not own.must_reset:
-            return judge_own(signed, user, key, record.held)
-        return judge(signed, user, key, record.held, record.rival)
+        if own is not None and own.must_reset:
+            verdict = judge(signed, user, key, record.held, record.rival)
+            if verdict not in _NOT_OF_A_LOST_LIFE:
+                return verdict
+        return judge_own(signed, user, key, record.held)
     known = find_identity_record(tx, address_key(_primary(user)))
     pinned = None if known is None else known.identity_key
     return judge(signed, user, pinned, record.held, record.rival)
@@ -140,6 +146,8 @@ def take_list(
         accept_list(context, tx, user, signed, now_ms)
     elif verdict is Verdict.FORK:
         _note_fork(context, tx, user, signed)
+        if _signs_own(context, user):
+            note_hosting(tx, signed)
     elif verdict is Verdict.BROKEN_CHAIN:
         _note_fork(context, tx, user)
     elif verdict is Verdict.CONFLICT:

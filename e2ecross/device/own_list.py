@@ -35,13 +35,10 @@ from e2ecross.state.accounts import (
     find_account,
     find_list,
     find_own_account,
-    put_account,
     put_own_account,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
-from e2ecross.state.inbox import put_notice
-from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.transactions import reading_transaction
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
@@ -57,7 +54,6 @@ __all__ = [
     "count_change",
     "ensure_own_list",
     "finish_restore",
-    "note_conflict",
     "number_for_device",
     "put_name",
     "remove_overdue",
@@ -104,27 +100,6 @@ def renew_if_due(context: Context) -> None:
         if _is_due(context, tx):
             _, *others = require_held(context, tx).list.devices
             sign_next(context, tx, [own_entry(context), *others])
-
-
-def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
-    """Note a verified list under the own account's key that this device has not signed.
-
-    Of several the one with the highest number is kept, and the most that any of them says of who
-    holds the account's keys: a reset has to be above the one, and may not say less than the other.
-    """
-    user, own = context.address.user_id, find_own_account(tx) or OwnAccountRecord()
-    record = find_account(tx, user) or NOTHING_KNOWN
-    if record.rival is None or record.rival.list.seq < signed.list.seq:
-        put_account(tx, user, replace(record, rival=signed))
-    noted = replace(own, conflict=True)
-    if signed.list.hosting > own.foreign_hosting:
-        noted = replace(
-            noted, foreign_hosting=signed.list.hosting, foreign_vendor=signed.list.vendor
-        )
-    if noted != own:
-        put_own_account(tx, noted)
-    if not own.conflict:
-        put_notice(context, tx, Notice(NoticeKind.FOREIGN_LIST, user))
 
 
 # --- Devices that come and go ---------------------------------------------------------------

@@ -193,7 +193,8 @@ def judge_own(
         return Verdict.OTHER_KEY
     if held is not None and signed.data == held.data:
         return Verdict.SAME
-    if held is not None and new.seq < held.list.seq:
+    # An older one of its own says no more of who has the key than the newest: that never falls.
+    if held is not None and new.seq < held.list.seq and new.hosting <= held.list.hosting:
         return Verdict.OLDER
     return Verdict.CONFLICT
 

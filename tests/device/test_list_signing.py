@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from e2ecross import Address, Device, NoticeKind, Policy, Text
+from e2ecross.device.foreign_lists import note_conflict
 from e2ecross.device.list_signing import (
     may_sign,
     own_entry,
@@ -15,7 +16,7 @@ from e2ecross.device.list_signing import (
     require_primary,
     sign_next,
 )
-from e2ecross.device.own_list import note_conflict, restore_devices
+from e2ecross.device.own_list import restore_devices
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
 from e2ecross.protocol.device_list import hash_list, verify_list
 from e2ecross.state.accounts import (

@@ -11,11 +11,11 @@ import pytest
 
 from e2ecross import Device, NoticeKind, Policy
 from e2ecross.device.device_lists import take_list
+from e2ecross.device.foreign_lists import note_conflict
 from e2ecross.device.own_list import (
     add_device,
     ensure_own_list,
     finish_restore,
-    note_conflict,
     number_for_device,
     remove_overdue,
     renew_if_due,
@@ -647,6 +647,57 @@ def test_a_reset_says_no_less_of_hosting_than_any_list_that_came(
     assert (own_account(phone).foreign_hosting, own_account(phone).foreign_vendor) == (0, "")
     add(phone)
     assert (held(phone).list.hosting, held(phone).list.vendor) == hosting
+
+
+@pytest.mark.parametrize("seq", [2, 3, 4, 9])
+def test_so_does_one_after_a_restore(phone: Device, home: Household, seq: int) -> None:
+    """Whatever is wrong with the list that came: older, a fork, a broken chain, or nothing."""
+    for _ in range(2):
+        add(phone)
+    assert held(phone).list.seq == 3
+    set_own(phone, must_reset=True)
+    seen = home.sign(seq, previous=bytes(32), hosting=2)
+    arrive(phone, seen)
+    change_nothing(phone, lambda: arrive(phone, seen))
+    restore_devices(phone._context, ())
+    assert judge(held(phone), OWN, phone._context.identity_key_pair.public, seen) is Verdict.RESET
+
+
+def test_an_older_list_that_says_more_of_hosting_is_a_conflict(
+    phone: Device, home: Household
+) -> None:
+    """It cannot be one of our own: a contact who is behind takes it, and refuses the newest."""
+    for _ in range(2):
+        add(phone)
+    assert arrive(phone, home.sign(2, previous=bytes(32))) is Verdict.OLDER
+    seen = home.sign(2, previous=bytes(32), hosting=2)
+    assert arrive(phone, seen) is Verdict.CONFLICT
+    restore_devices(phone._context, ())
+    assert judge(held(phone), OWN, phone._context.identity_key_pair.public, seen) is Verdict.RESET
+
+
+def test_after_a_restore_what_is_refused_is_left_behind_too(phone: Device, home: Household) -> None:
+    """A contact may have nothing else: not for a list far above, nor for one taken in after it."""
+    arrive(phone, home.sign(2, previous=held(phone), hosting=2))
+    restore_devices(phone._context, ())
+    set_own(phone, must_reset=True)
+    far = home.sign(90_000, previous=bytes(32))  # says less than what is held
+    assert arrive(phone, far) is Verdict.CONFLICT
+    change_nothing(phone, lambda: finish_restore(phone._context))
+    assert arrive(phone, home.sign(8_000, previous=bytes(32), hosting=2)) is Verdict.NEWER
+    assert account(phone, OWN).rival == far
+    restore_devices(phone._context, ())
+    assert held(phone).list.seq == 91_000
+    assert account(phone, OWN).rival is None
+
+
+def test_what_a_fork_says_of_hosting_outlives_it(phone: Device, home: Household) -> None:
+    set_own(phone, must_reset=True)
+    seen = home.sign(1, hosting=2)
+    assert arrive(phone, seen) is Verdict.FORK
+    assert arrive(phone, home.sign(2, previous=held(phone))) is Verdict.NEWER
+    restore_devices(phone._context, ())
+    assert judge(held(phone), OWN, phone._context.identity_key_pair.public, seen) is Verdict.RESET
 
 
 def test_a_conflict_is_noted_before_there_is_a_list(home: Household) -> None:

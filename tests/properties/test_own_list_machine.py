@@ -49,7 +49,8 @@ class OwnList(RuleBasedStateMachine):
         ensure_own_list(self.phone._context)
         self.thief = Household(OWN, "thief", self.phone._context.identity_key_pair)
         self.seen = self.signed = self.held
-        self.rival: SignedDeviceList | None = None
+        self.rival: SignedDeviceList | None = None  # of what is seen, and
+        self.noted: SignedDeviceList | None = None  # of what the phone holds
         self.drawn = 0
 
     @property
@@ -136,7 +137,7 @@ class OwnList(RuleBasedStateMachine):
     # What the thief does.
 
     @rule(
-        ahead=st.integers(0, 50),
+        ahead=st.integers(-5, 50) | st.integers(0, 20_000),
         hosting=st.sampled_from([0, 0, 2]),
         knows=st.booleans(),
         shows=st.booleans(),
@@ -145,9 +146,9 @@ class OwnList(RuleBasedStateMachine):
     def sign_as_thief(
         self, ahead: int, hosting: int, knows: bool, shows: bool, reaches: bool
     ) -> None:
-        """Sign something newer, or of the same number; show it the contact, the phone, or both."""
+        """Sign something newer, of the same number, or of one that was; show it to somebody."""
         newest = max((self.seen, self.held), key=lambda signed: signed.list.seq)
-        seq = newest.list.seq + ahead
+        seq = max(1, newest.list.seq + ahead)
         signed = (
             self.thief.sign(
                 seq,
@@ -189,6 +190,7 @@ class OwnList(RuleBasedStateMachine):
     def lists_go_on(self) -> None:
         """What was signed follows what was signed before, verifies, and has its bounds."""
         after, before = self.held, self.signed
+        rival, self.noted = self.noted, account(self.phone, OWN).rival
         if after == before:
             return
         verify_list(after)
@@ -196,7 +198,7 @@ class OwnList(RuleBasedStateMachine):
         assert after.list.seq > before.list.seq
         assert after.list.hosting >= before.list.hosting
         key = self.phone._context.identity_key_pair.public
-        assert judge(after, OWN, key, before) in (Verdict.NEWER, Verdict.RESET)
+        assert judge(after, OWN, key, before, rival) in (Verdict.NEWER, Verdict.RESET)
         self.signed = after
 
 
