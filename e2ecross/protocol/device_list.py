@@ -193,10 +193,14 @@ def judge_own(
         return Verdict.OTHER_KEY
     if held is not None and signed.data == held.data:
         return Verdict.SAME
-    # An older one of its own says no more of who has the key than the newest: that never falls.
-    if held is not None and new.seq < held.list.seq and new.hosting <= held.list.hosting:
-        return Verdict.OLDER
-    return Verdict.CONFLICT
+    if held is None or new.seq >= held.list.seq:
+        return Verdict.CONFLICT
+    # An older one of its own says no more of who has the key than the newest: that never falls. And
+    # the newest names the one before it: a contact who has another one of that number refuses it.
+    is_before = new.seq + 1 == held.list.seq
+    if new.hosting > held.list.hosting or (is_before and hash_list(signed) != held.list.previous):
+        return Verdict.CONFLICT
+    return Verdict.OLDER
 
 
 def is_expired(signed: SignedDeviceList, accepted_at_ms: int, now_ms: int, max_age_ms: int) -> bool:

@@ -239,7 +239,7 @@ def test_device_1_that_was_restored_takes_in_what_verifies_under_its_key() -> No
         put_own_account(tx, OwnAccountRecord(must_reset=True))
     assert take(phone, signed := sign_devices(phone, laptop, seq=5)) is Verdict.NEWER
     assert numbers(phone) == [2]
-    assert take(phone, sign_devices(phone, seq=4)) is Verdict.OLDER
+    assert take(phone, sign_devices(phone, seq=3)) is Verdict.OLDER
     assert take(phone, sign_devices(make_device(ANA, seed="other"), seq=9)) is Verdict.OTHER_KEY
     assert take(phone, fork := sign_devices(phone, seq=5)) is Verdict.FORK
     assert (account(phone, ACCOUNT).held, account(phone, ACCOUNT).rival) == (signed, fork)

@@ -667,13 +667,27 @@ def test_an_older_list_that_says_more_of_hosting_is_a_conflict(
     phone: Device, home: Household
 ) -> None:
     """It cannot be one of our own: a contact who is behind takes it, and refuses the newest."""
-    for _ in range(2):
+    for _ in range(3):
         add(phone)
     assert arrive(phone, home.sign(2, previous=bytes(32))) is Verdict.OLDER
     seen = home.sign(2, previous=bytes(32), hosting=2)
     assert arrive(phone, seen) is Verdict.CONFLICT
     restore_devices(phone._context, ())
     assert judge(held(phone), OWN, phone._context.identity_key_pair.public, seen) is Verdict.RESET
+
+
+def test_another_list_before_the_newest_is_a_conflict(phone: Device, home: Household) -> None:
+    """A contact who has it refuses the newest, which does not continue it."""
+    key, first = phone._context.identity_key_pair.public, held(phone)
+    add(phone)
+    second = held(phone)
+    add(phone)
+    assert [arrive(phone, own) for own in (first, second)] == [Verdict.OLDER] * 2
+    seen = home.sign(2, previous=bytes(32))
+    assert judge(held(phone), OWN, key, seen) is Verdict.BROKEN_CHAIN
+    assert arrive(phone, seen) is Verdict.CONFLICT
+    restore_devices(phone._context, (2, 3))
+    assert judge(held(phone), OWN, key, seen) is Verdict.RESET
 
 
 def test_after_a_restore_what_is_refused_is_left_behind_too(phone: Device, home: Household) -> None:

@@ -310,7 +310,10 @@ def test_at_the_primary_nothing_from_outside_is_taken() -> None:
     assert judge_own(HOME.sign_anew(SECOND), ANA, key, SECOND) is Verdict.SAME
     assert judge_own(HOME.sign_anew(SECOND, signed_at_ms=1), ANA, key, SECOND) is Verdict.CONFLICT
     assert judge_own(FIRST, ANA, key, SECOND) is Verdict.OLDER
-    assert judge_own(HOME.sign(1, hosting=2), ANA, key, SECOND) is Verdict.CONFLICT  # never its own
+    for foreign in (HOME.sign(1, hosting=2), HOME.sign(1, devices=(1, 3))):
+        assert judge_own(foreign, ANA, key, SECOND) is Verdict.CONFLICT  # never its own
+    assert judge_own(FIRST, ANA, key, HOME.sign(2)) is Verdict.CONFLICT  # nothing is before a reset
+    assert judge_own(FIRST, ANA, key, THIRD) is Verdict.OLDER
     assert judge_own(HOME.sign(1), ANA, HOME.pair(2).public, SECOND) is Verdict.OTHER_KEY
 
 
