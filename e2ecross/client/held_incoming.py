@@ -135,7 +135,7 @@ class HeldArrival:
         self._holder = holder
         self._acknowledging = acknowledging
         self._limit = limit
-        self._end = 0  # of what one `fetch` takes in
+        self._end = 0  # as many as `taken` may get to in one `fetch`
         self._errors = errors
         self._progress = progress
         self._for_nobody = for_nobody

@@ -79,7 +79,8 @@ class Arrival:
         self.taken = 0
         self.wait_ms = 0
         self._limit = limit
-        self._end = self._after = 0  # of what is fetched, and of what was
+        self._end = 0  # as many as `taken` may get to in one `fetch`
+        self._after = 0  # the number behind which the next page begins
         self._errors = errors
         self._progress = progress
         self._fetched = self._left = 0

@@ -128,12 +128,13 @@ def meet(ana: Client, budi: Client) -> None:
     assert read(ana) == ["answer"]
 
 
-def ask(client: Client, address: Address, message_id: bytes) -> None:
+def ask(client: Client, address: Address, message_id: bytes, *, fresh_session: bool = True) -> None:
     """Send a request for any message, as a device that does what it likes."""
     context = client.device._context
     request = RetryRequest(message_id, None, 0, "authentication_failed")
     with context.store.transaction() as tx:
-        put_control(tx, address, context.entropy.bytes(16), request, fresh_session=True)
+        names = (address, context.entropy.bytes(16), request)
+        put_control(tx, *names, fresh_session=fresh_session)
     client.maintain()
 
 

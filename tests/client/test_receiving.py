@@ -19,7 +19,7 @@ from e2ecross.errors import (
     RemoteError,
 )
 from e2ecross.wire.exchange import Waiting
-from tests.client.conversation import ask, names, reopen, send, shown
+from tests.client.conversation import ask, meet, names, reopen, send, shown
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -239,6 +239,23 @@ def test_what_is_not_for_the_app_ends_no_loop_of_it(
     assert len(backend.free(BUDI)) == 5
     assert shown(budi.receive(limit=1)) == ["halo"]
     assert budi.receive(limit=1) == []
+
+
+def test_what_is_gone_through_is_so_once_and_costs_no_more_than_it_has_to(
+    pair: tuple[Client, Client], backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at a back end that hands out again what it has been told of; keys are looked at once."""
+    ana, budi = pair
+    meet(ana, budi)
+    for number in range(4):
+        ask(ana, BUDI, number.to_bytes(16), fresh_session=number == 3)  # which uses a prekey
+    backend.reorder(BUDI, (3, 0, 1, 2))
+    monkeypatch.setattr(backend, "acknowledge", lambda *_: None)
+    before = len(backend.calls)
+    assert budi.receive(limit=2) == []
+    made = backend.calls[before:]
+    assert made.count("fetch") == 3
+    assert made.count("one_time_prekey_count") == 1
 
 
 @pytest.mark.skipif(bool(STRIPES), reason="what one of many workers is shown no other gets")
