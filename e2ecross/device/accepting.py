@@ -68,8 +68,9 @@ def accept_list(
     count_change(tx)
     is_changed = old is None or before != after
     is_own_work = user == context.address.user_id and context.address.device == PRIMARY
-    # A restored device 1 takes in lists, and its reset has to be above all that it was shown.
-    rival = record.rival if is_own_work else None
+    # A restored device 1 takes in lists, and its reset has to be above all that it was shown. At
+    # others a rival has the number of the list held.
+    rival = record.rival
     if rival is not None and rival.list.seq <= new.seq:
         rival = None
     is_hosting_raised = not is_own_work and old is not None and new.hosting > old.hosting

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -643,6 +644,19 @@ class TestTyping:
         assert waiting(world.budi) == []
         # The laptop knows from a copy that the user has answered.
         assert kinds(world.laptop.receive()) == [*copied(NoticeKind.TYPING)]
+
+    def test_it_is_shown_at_once(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.meet()
+        world.budi.typing(ANA, True)
+        waiting = Client(world.phone.device, world.backend, wait_ms=25_000)
+        fetch = world.backend.fetch
+
+        def without_waiting(*args: Any, wait_ms: int = 0, **options: Any) -> object:  # noqa: ANN401
+            assert not wait_ms
+            return fetch(*args, **options)
+
+        monkeypatch.setattr(world.backend, "fetch", without_waiting)
+        assert waiting.receive() == [Notice(NoticeKind.TYPING, BUDI.user_id, (1,), code="on")]
 
     def test_the_last_word_counts_and_a_message_ends_it(self, world: World) -> None:
         world.meet()

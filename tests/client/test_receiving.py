@@ -12,6 +12,7 @@ from e2ecross.client import sending_calls
 from e2ecross.device.composing import Draft
 from e2ecross.errors import (
     AuthenticationFailed,
+    BackendError,
     DecodeError,
     DuplicateMessage,
     EnvelopeMismatch,
@@ -203,13 +204,26 @@ def test_what_comes_while_it_waits_is_returned_by_that_call(
     waiting, fetch = Client(budi.device, backend, wait_ms=25_000), backend.fetch
 
     def until_it_is_there(*args: Any, wait_ms: int = 0, **options: Any) -> list[Waiting]:  # noqa: ANN401
+        waited.append(wait_ms)
         if wait_ms:
-            assert wait_ms == 25_000
             send(ana, BUDI, "halo")
         return fetch(*args, wait_ms=wait_ms, **options)
 
+    waited: list[int] = []
     monkeypatch.setattr(backend, "fetch", until_it_is_there)
     assert shown(waiting.receive()) == ["halo"]
+    assert waited[:2] == [0, 25_000]  # so nothing that is due waits for mail
+
+
+@pytest.mark.parametrize("method", ["epochs", "fetch"])
+def test_what_has_failed_is_told_at_once(
+    pair: tuple[Client, Client], backend: BackendSimulator, method: str
+) -> None:
+    waiting = Client(pair[1].device, backend, wait_ms=25_000)
+    backend.fail(method)
+    with pytest.raises(BackendError):
+        waiting.receive()
+    assert "fetch" not in backend.calls[len(backend.calls) - backend.calls[::-1].index(method) :]
 
 
 def test_no_more_is_taken_in_than_can_be_handed_over(
