@@ -12,7 +12,7 @@ import e2ecross
 from e2ecross import errors, relay, service, stores
 from tests.support.service import require_extras
 
-require_extras()
+require_extras("psycopg")
 
 PACKAGES = [e2ecross, relay, service, stores, errors]
 PUBLIC = {
