@@ -191,7 +191,7 @@ class _Calls:
 def _timed(seconds: float, once: Any) -> Done:  # noqa: ANN401
     count = 0
     started, used = time.perf_counter(), time.process_time()
-    while time.perf_counter() - started < seconds:
+    while not count or time.perf_counter() - started < seconds:
         once()
         count += 1
     return Done(count, time.process_time() - used, time.perf_counter() - started)

@@ -40,10 +40,10 @@ from e2ecross import Address, Text
 from e2ecross.relay import Relay
 from e2ecross.service import AsyncClient, HTTPBackend
 
-__all__ = ["main", "parse"]
+__all__ = ["WAIT_MS", "main", "parse"]
 
 _ANA: Final = Address("whatsapp", "ana")
-_WAIT_MS: Final = 30_000
+WAIT_MS: Final = 30_000
 _SLEPT_MS: Final = (0.0, 1.3, 5.0)
 Times = dict[str, list[float]]
 
@@ -104,7 +104,7 @@ def _compare(folder: Path, given: argparse.Namespace) -> dict[str, object]:
 def _deliveries(
     times: Times, calls: int, round_: int, relay: Relay, backend: HTTPBackend, url: str
 ) -> None:
-    """From the end of a deposit to the end of a call that waits; and an empty request."""
+    """From the end of a deposit to that of a call that waits, 0 if that is first; an empty post."""
     with bare_connection(url) as post:
         started = time.perf_counter()
         for _ in range(calls):
@@ -115,7 +115,7 @@ def _deliveries(
         ended: list[float] = []
 
         def wait(ended: list[float] = ended) -> None:
-            found = backend.fetch(BUDI, token(BUDI), 10, wait_ms=_WAIT_MS)
+            found = backend.fetch(BUDI, token(BUDI), 10, wait_ms=WAIT_MS)
             ended.append(time.perf_counter())
             relay.acknowledge(BUDI, token(BUDI), [each.number for each in found])
 
