@@ -102,7 +102,9 @@ class Context(Secret):
 
     def stripe_of(self, user: UserId) -> int:
         """The stripe of an account; 0 of the own one, and in a store without stripes."""
-        return 0 if user == self.address.user_id else stripe_of(user, self.store.stripes)
+        stripes = self.store.stripes
+        # Without stripes first: nearly all stores, and a microsecond of each message.
+        return 0 if not stripes or user == self.address.user_id else stripe_of(user, stripes)
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""
