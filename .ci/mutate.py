@@ -122,7 +122,7 @@ class Run:
         for number, mutant in enumerate(self.mutants):
             tests = self._tests_of(mutant)
             for name in ("", mutant) if number % UNCHANGED_EVERY == 0 else (mutant,):
-                if len(running) == self.options.jobs:
+                while len(running) >= self.options.jobs:  # who was too slow is tried again
                     self._settle(running)
                 self._try(name, tests, running)
         while running:
