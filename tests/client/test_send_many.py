@@ -295,6 +295,25 @@ def test_a_back_end_that_was_given_up_is_asked_for_no_newer_list_either() -> Non
     assert "more" in texts(laptop)
 
 
+def test_a_back_end_that_was_given_up_is_not_asked_for_who_stands_behind_something_either() -> None:
+    backend = BackendSimulator()
+    ana, people = make_client(ANA, backend), crowd(backend, 9)
+    ana.send_many(addresses(people), Text("first"))
+    waits, *others = people
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana.send(waits.device.address, Text("waits"))
+    backend.unreachable = False
+    for client in others:
+        backend.break_for(client.device.address)
+    result, *_ = ana.send_many(addresses(people), HALO)
+    assert isinstance(result, BackendError)  # who could be reached, but nobody tried
+    assert texts(waits) == ["first"]
+    backend.broken.clear()
+    ana.maintain()
+    assert texts(waits) == ["waits", "halo"]
+
+
 def test_one_envelope_for_which_the_call_fails_stops_no_other() -> None:
     class Raising(BackendSimulator):
         def deposit(
