@@ -5,7 +5,6 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,7 +41,6 @@ from e2ecross.state.sender_keys import (
     sender_key_from_row,
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
-from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import (
     MAX_SENDER_KEY_NAME_BYTES,
@@ -51,9 +49,8 @@ from e2ecross.wire.limits import (
     MAX_SENDER_KEY_STATES,
     MAX_SKIPPED_KEYS_PER_CHAIN,
 )
-from e2ecross.wire.record_encoding import encode_record
 from e2ecross.wire.sender_key_message import SenderKeyForm, decode_sender_key_message
-from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord, SenderKeyRecord
+from e2ecross.wire.sender_key_records import KeyOrigin, SenderKeyRecord
 from e2ecross.wire.session_records import decode_skipped_keys
 from tests.support.devices import (
     ANA,
@@ -389,23 +386,6 @@ def test_a_key_that_a_later_release_wrote_is_told_and_stays(table: Table) -> Non
         assert dump(store) == before
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        OwnSenderKeyRecord(1, 2, KEY[1:], KEY),
-        OwnSenderKeyRecord(1, 2, KEY, KEY + b"\0"),
-        SenderKeyRecord(1, KEY[1:], GOOD_KEY, 0, 1),
-        SenderKeyRecord(1, KEY, GOOD_KEY[1:], 0, 1),
-    ],
-)
-def test_records_with_values_of_wrong_length_are_damaged(
-    record: OwnSenderKeyRecord | SenderKeyRecord,
-) -> None:
-    with pytest.raises(RecordCorrupted):
-        type(record).decode(record.encode())
-    assert KEY.hex() not in repr(record)
-
-
 # --- Groups of ours ---------------------------------------------------------------------------
 
 GROUP = GroupId(b"\x61" * 32)
@@ -569,31 +549,3 @@ def test_a_key_that_can_be_read_is_not_dropped_as_damaged() -> None:
     with store.transaction() as tx:
         drop_damaged_sender_key(tx, ANA, group_key_place(key_id), message)
     assert count_rows(store, Table.SENDER_KEYS) == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"group_id": b"short"},
-        {"group_id": b""},
-        {"heads": [b"short"]},
-        {"heads": []},
-        {"identity_key": GOOD_KEY[1:]},
-        {"identity_key": b""},
-        {"judged_heads": bytes(97)},
-    ],
-)
-def test_a_record_of_a_key_of_a_group_is_whole_or_damaged(change: dict[str, Any]) -> None:
-    fields: dict[str, Any] = {
-        "group_id": GROUP.value,
-        "heads": [bytes(32)],
-        "identity_key": GOOD_KEY,
-        "chain_key": KEY,
-        "signing_key": GOOD_KEY,
-        "number": 1,
-        "judged_heads": bytes(98),
-    }
-    whole = encode_record(storage_pb2.SenderKeyRecord(**fields))
-    assert SenderKeyRecord.decode(whole).encode() == whole
-    with pytest.raises(RecordCorrupted):
-        SenderKeyRecord.decode(encode_record(storage_pb2.SenderKeyRecord(**{**fields, **change})))

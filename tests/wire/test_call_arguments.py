@@ -23,6 +23,7 @@ TAKEN: list[tuple[Callable[[], object], object]] = [
     (lambda: len(arguments.require_envelopes([bytes(4_194_304)])), 1),
     (lambda: arguments.require_copies(bytes(262_144)), None),
     (lambda: arguments.require_blob_id(bytes(32)), None),
+    (lambda: arguments.require_blob_size(1, 10), None),
     (lambda: arguments.require_blob_size(10, 10), None),
     (lambda: arguments.require_blob_piece(0, bytes(4_194_304)), None),
     (lambda: arguments.require_blob_range(0, 4_194_304), None),
