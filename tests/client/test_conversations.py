@@ -46,8 +46,16 @@ from e2ecross.wire.content import (
 )
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.conversation_records import ConversationRecord
+from e2ecross.wire.envelope import Envelope
 from tests.client.conversation import forget_sessions, read, reopen, shown, store_of, waiting
-from tests.support.accounts import craft, make_account, sign_devices
+from tests.support.accounts import (
+    change_devices,
+    craft,
+    device_of,
+    make_account,
+    new_client,
+    sign_devices,
+)
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -77,6 +85,10 @@ def policy(**settings: object) -> Policy:
     return Policy(capabilities=ALL, **settings)  # type: ignore[arg-type]
 
 
+def without_receipts() -> Policy:
+    return Policy(capabilities=ALL - {Capability.RECEIPTS})
+
+
 class World:
     """Ana with a phone and a laptop, Budi with one phone; all that can do everything."""
 
@@ -90,7 +102,7 @@ class World:
             clock=self.clock,
             policy=policy(),
         )
-        self.everybody = (self.phone, self.laptop, self.budi)
+        self.everybody: tuple[Client, ...] = (self.phone, self.laptop, self.budi)
 
     def run(self, rounds: int = 3) -> dict[Client, list[InboxItem]]:
         """Let everybody receive what is there, until nothing moves."""
@@ -378,6 +390,20 @@ class TestReceipts:
         world.phone.mark_read([message])
         # That it was told already the phone knows from the copy alone.
         assert len(receipts(world.later()[world.budi])) == 1 - len(copied("of the receipt"))
+
+    def test_a_device_that_cannot_show_them_is_sent_none(self, world: World) -> None:
+        watch = new_client(
+            device_of(BUDI, 2), world.backend, clock=world.clock, policy=without_receipts()
+        )
+        change_devices(world.backend, world.budi, watch)
+        world.everybody = (*world.everybody, watch)
+        world.meet()
+        world.budi.send(ANA, Text("halo"))
+        world.run()
+        before = len(world.backend.deposits)
+        assert receipts(world.later()[world.budi])
+        told = map(Envelope.decode, world.backend.deposits[before:])
+        assert watch.device.address not in {each.recipient for each in told}
 
     def test_many_go_together(self, world: World) -> None:
         world.meet()

@@ -8,7 +8,7 @@ import pytest
 
 from e2ecross import Address, FailedMessage, Message, Text
 from e2ecross.device.collecting import take_in
-from e2ecross.device.conversations import block
+from e2ecross.device.conversations import accept, block
 from e2ecross.device.group_changes import (
     add_members,
     change_settings,
@@ -43,6 +43,7 @@ from e2ecross.state.trust import (
 from e2ecross.stores import Table
 from e2ecross.wire.content import (
     Delete,
+    DeviceListPush,
     Expiry,
     Framed,
     GroupCommits,
@@ -218,6 +219,24 @@ def test_what_its_sender_has_is_a_hint(world: GroupWorld, group: GroupId) -> Non
     newer = replace(hints, sender_seq=hints.sender_seq + 5, peer_seq=0, peer_hash=b"")
     receive(budi, ana.write(BUDI, hints=newer))
     assert ANA.user_id in budi._context.heard_of
+
+
+def test_who_writes_and_has_an_older_list_is_sent_the_newer_one(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, budi = Speaker(world, group, ANA), world.devices[BUDI]
+    ana.give(BUDI)
+    with world.context(ANA).store.transaction() as tx:
+        hints = own_hints(world.context(ANA), tx, BUDI.user_id)
+    assert hints is not None
+    older = replace(hints, peer_seq=0, peer_hash=b"")
+    tablet = make_device(replace(ANA, device=2))
+    newer = list_with_groups(world.devices[ANA], tablet, seq=2)
+    hold_list(budi, newer)
+    accept(budi._context, ANA.user_id)
+    for _ in range(2):  # at most once a day
+        receive(budi, ana.write(BUDI, hints=older))
+    assert told(budi) == [(ANA, DeviceListPush((newer.encode(),)))]
 
 
 # --- Rows 1 to 3 --------------------------------------------------------------------------------
