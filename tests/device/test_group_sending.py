@@ -657,3 +657,19 @@ def test_what_devices_of_others_show_is_asked_where_it_counts(
     posted = post_into_group(*names, draft, found, KeysAsked())
     assert posted is not None
     assert {*posted.recipients} == {BUDI, TOKO}
+
+
+def test_what_an_own_device_cannot_show_is_no_loss_to_others(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, able = world.devices[ANA], encode_capabilities({10, 13, 35})
+    for other in (BUDI, TOKO):
+        change_list(world, list_with_groups(world.devices[other], capabilities=able, seq=2))
+    laptop = add_companion(world, ana, 2)
+    found = plan(ana, group)
+    assert grant_all(ana, found)
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    draft = draft_of(Media(ATTACHMENT), in_group=True)
+    posted = post_into_group(ana._context, Leftovers(), outgoing, draft, found, KeysAsked())
+    assert posted is not None
+    assert {*posted.recipients} == {BUDI, TOKO, laptop.address}
