@@ -469,6 +469,33 @@ def test_a_restored_store_sends_under_a_new_key(
     assert trip.circle.said(trip.budi)[-1] == f"{ANA}: two"
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_what_waits_in_a_restored_store_goes_under_a_new_key_or_is_told(
+    backend: BackendSimulator, trip: Trip, is_removed: bool
+) -> None:
+    trip.of(trip.budi).send(Text("first"))
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        trip.of(trip.budi).send(Text("waits"))
+    context = trip.budi.device._context
+    device = Device.open(context.store, restored=True, clock=context.clock, entropy=context.entropy)
+    budi = trip.circle.watch(Client(device, backend))
+    trip.circle.clients.remove(trip.budi)
+    (waits,) = {each.message_id for each in budi.pending()}
+    backend.unreachable = False
+    if is_removed:
+        trip.group.remove(BUDI)
+        trip.circle.settle(budi)
+    budi.register()
+    trip.circle.settle()
+    assert budi.pending() == []
+    assert (f"{BUDI}: waits" in trip.circle.said(trip.citra)) is not is_removed
+    items = notices(trip.circle.items(budi))
+    lost = [each for each in items if each.kind is NoticeKind.NOT_DELIVERED]
+    told = [("not_in_group", (waits,), trip.group.id)] * is_removed
+    assert [(each.code, each.messages, each.group) for each in lost] == told
+
+
 def test_two_processes_send_into_one_group(tmp_path: Path, clock: FakeClock) -> None:
     """Two clients over one file, as two processes have it: no iteration twice, nothing lost."""
     with Relay(tmp_path / "relay.db", clock=clock) as relay:

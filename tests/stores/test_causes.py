@@ -24,6 +24,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits and own
 
 CHILD = """
 import os, resource, sys
+import urllib.parse  # before a user runs here who may not read where Python is
 from e2ecross.errors import StoreError
 from e2ecross.stores import SQLiteStore, Table
 path = sys.argv[1]
