@@ -116,10 +116,8 @@ def attachment_of(message: Message) -> Attachment:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.blobs.close()
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 def part_of(attachment: Attachment, path: Path) -> Path:
