@@ -109,8 +109,8 @@ def _deposit_each(
         except BackendError as error:  # also of what is damaged in the file: nothing was written
             refused[place] = error.with_traceback(None)  # which would keep the ciphertext
     connection.execute(  # none is new, or nobody takes it
-        "DELETE FROM shared_ciphertexts WHERE number = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = ?1)",
-        (shared,),
+        "DELETE FROM shared_ciphertexts WHERE number = ?"
+        " AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = ?)",
+        (shared, shared),
     )
     return refused

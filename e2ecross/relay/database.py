@@ -5,7 +5,8 @@ Rules:
 - A call of the relay is one transaction: a single state to read, or all of a change or nothing.
 - A change names what it is about. Where several write at once these are locked before anything is
   read, each kind in one order: so what it has read stays, and no two wait for each other.
-- Statements are written for both databases: with `?` or `?1`, `x''`, and the name `user` quoted.
+- Statements are written for both databases: with `?`, `x''`, and the name `user` quoted. No
+  numbers behind `?`: Python 3.12.1 takes them for names, and warns.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

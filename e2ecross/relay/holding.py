@@ -27,20 +27,16 @@ _FARTHEST_MS: Final = 2 * MAX_HOLD_MS
 """Clocks of several processes may differ."""
 
 # Above 0 is said apart, so that SQLite sees that the partial index will do.
-_HELD: Final = (
-    "recipient = ?1 AND held_until_ms > 0 AND held_until_ms > ?2 "
-    f"AND held_until_ms <= ?2 + {_FARTHEST_MS}"
-)
+_HELD: Final = "recipient = ? AND held_until_ms > 0 AND held_until_ms > ? AND held_until_ms <= ?"
 
 _FREE: Final = f"""
     {IN_PARTS}
-    WHERE recipient = ?1 AND mailbox.number > ?4
-    AND (held_until_ms <= ?2 OR held_until_ms > ?2 + {_FARTHEST_MS})
+    WHERE recipient = ? AND mailbox.number > ? AND (held_until_ms <= ? OR held_until_ms > ?)
     AND (sender IS NULL OR sender NOT IN (
-        SELECT sender FROM mailbox WHERE {_HELD} AND holder <> ?3 AND sender IS NOT NULL))
-    ORDER BY mailbox.number LIMIT ?5
+        SELECT sender FROM mailbox WHERE {_HELD} AND holder <> ? AND sender IS NOT NULL))
+    ORDER BY mailbox.number LIMIT ?
 """  # noqa: S608 - nothing but our own text
-_PROLONG: Final = f"UPDATE mailbox SET held_until_ms = ?4 WHERE {_HELD} AND holder = ?3"  # noqa: S608
+_PROLONG: Final = f"UPDATE mailbox SET held_until_ms = ? WHERE {_HELD} AND holder = ?"  # noqa: S608
 _TAKE: Final = "UPDATE mailbox SET held_until_ms = ?, holder = ? WHERE number = ?"
 _FIRST: Final = f"SELECT held_until_ms FROM mailbox WHERE {_HELD} ORDER BY held_until_ms LIMIT 1"  # noqa: S608
 
@@ -71,14 +67,20 @@ def fetch_and_hold(
         after: only those with higher numbers.
         hold: who, and for how long.
     """
-    recipient = str(address)
-    connection.execute(_PROLONG, (recipient, hold.now_ms, hold.holder, hold.until_ms))
-    waiting = up_to_bytes(connection, _FREE, (recipient, hold.now_ms, hold.holder, after, limit))
+    held = (recipient, *between) = _held(address, hold.now_ms)
+    connection.execute(_PROLONG, (hold.until_ms, *held, hold.holder))
+    free = (recipient, after, *between, *held, hold.holder, limit)
+    waiting = up_to_bytes(connection, _FREE, free)
     connection.executemany(_TAKE, [(hold.until_ms, hold.holder, each.number) for each in waiting])
     return waiting
 
 
 def first_release_ms(connection: Connection, address: Address, now_ms: int) -> int | None:
     """Return when the first hold in a mailbox ends, in milliseconds since 1970, or None."""
-    row = read_row(connection, _FIRST, (str(address), now_ms), int)
+    row = read_row(connection, _FIRST, _held(address, now_ms), int)
     return None if row is None else row[0]
+
+
+def _held(address: Address, now_ms: int) -> tuple[str, int, int]:
+    """The parameters of `_HELD`."""
+    return str(address), now_ms, now_ms + _FARTHEST_MS

@@ -33,8 +33,8 @@ _FORGET_BATCH: Final = 100
 """Expired boxes deleted with one call: more than a call opens, and little work."""
 
 _FILL: Final = {
-    ANSWER: "UPDATE link_boxes SET answer = ?1 WHERE id = ?2 AND COALESCE(answer, ?1) = ?1",
-    RESULT: "UPDATE link_boxes SET result = ?1 WHERE id = ?2 AND COALESCE(result, ?1) = ?1",
+    ANSWER: "UPDATE link_boxes SET answer = ? WHERE id = ? AND COALESCE(answer, ?) = ?",
+    RESULT: "UPDATE link_boxes SET result = ? WHERE id = ? AND COALESCE(result, ?) = ?",
 }
 
 
@@ -75,7 +75,7 @@ def put(
     if slots[slot] == data:
         return
     # The statement asks again: an answer comes from anybody, and not one after the other.
-    if slots[slot] or not connection.execute(_FILL[slot], (data, link_id)).rowcount:
+    if slots[slot] or not connection.execute(_FILL[slot], (data, link_id, data, data)).rowcount:
         raise BackendRefused("another message is in this link box already: show a new code")
 
 

@@ -69,9 +69,9 @@ def make(connection: Connection, address: Address) -> None:
     """Make the mailbox of an address that is registered, unless it has one."""
     # What is remembered of an earlier one keeps its places, and those of this one come after them.
     connection.execute(
-        "INSERT INTO mailboxes (recipient, acknowledged) SELECT ?1, COALESCE(MAX(place), 0)"
-        " FROM deposits WHERE recipient = ?1 ON CONFLICT DO NOTHING",
-        (str(address),),
+        "INSERT INTO mailboxes (recipient, acknowledged) SELECT ?, COALESCE(MAX(place), 0)"
+        " FROM deposits WHERE recipient = ? ON CONFLICT DO NOTHING",
+        (str(address),) * 2,
     )
 
 

@@ -332,5 +332,5 @@ def _key(name: str) -> int:
 def _translated(query: str) -> bytes:
     """Return a statement as PostgreSQL takes it."""
     numbers = iter(range(1, query.count("?") + 1))
-    query = re.sub(r"\?(\d*)", lambda mark: f"${mark[1] or next(numbers)}", query)
+    query = re.sub(r"\?", lambda _: f"${next(numbers)}", query)
     return query.replace("x''", "''::bytea").replace(SKIP_LOCKED, SKIP_LOCKED[3:-3]).encode()

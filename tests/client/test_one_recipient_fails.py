@@ -243,6 +243,23 @@ def test_a_refusal_is_about_one_envelope(
     assert not_delivered(read_notices(ana)) == [(one, "backend_refused")]
 
 
+def test_of_what_is_refused_the_app_hears_once(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    """By a notice of what it had been promised; by the exception of what it sends now."""
+    ana, budi, _ = people
+    backend.unreachable = True
+    (waits,) = promise(ana, BUDI, "waits")
+    backend.unreachable = False
+    backend.break_for(BUDI, BackendRefused("no"))
+    with pytest.raises(BackendRefused):
+        ana.send(BUDI, Text("now"))
+    assert ana.pending() == []
+    assert read(budi) == []
+    let_look(ana)
+    assert not_delivered(read_notices(ana)) == [(waits, "backend_refused")]
+
+
 # --- Parts of one call ----------------------------------------------------------------------
 
 

@@ -232,7 +232,7 @@ def test_an_interrupt_anywhere_in_opening(tmp_path: Path) -> None:
                 pass
             with Relay(path) as relay:
                 register(relay, ANA)
-        assert at > 400
+        assert at > 300
 
     in_another_thread(interrupt_all)
 
