@@ -67,9 +67,13 @@ class RelayFile:
         self._clock = clock
         folder = None if blob_dir is None else require_file_name("blob_dir", blob_dir)
         self._database = _open(name)
-        self._blob_files = None if folder is None else BlobFiles(folder)
-        if self._blob_files is not None:
-            settle_all(self._database, self._blob_files, limits)
+        try:
+            self._blob_files = None if folder is None else BlobFiles(folder)
+            if self._blob_files is not None:
+                settle_all(self._database, self._blob_files, limits)
+        except BaseException:
+            self._database.close()
+            raise
 
     @property
     def path(self) -> Path:

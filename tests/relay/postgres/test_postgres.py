@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -330,6 +331,27 @@ def test_connections_that_the_server_has_ended_are_made_anew(three: Relay, addre
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
         raw.execute(f"{end} current_database() AND pid <> pg_backend_pid()".encode())
     assert three.fetch(ANA, token(ANA), 10) == []
+
+
+def test_a_relay_that_cannot_be_opened_keeps_no_connection(
+    three: Relay, address: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(address) as connection:
+
+        def count() -> int:
+            ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            (found,) = connection.execute(ours).fetchone() or (0,)
+            connection.rollback()
+            return int(found)
+
+        before = count()
+        with pytest.raises(BackendError, match="folder") as caught:
+            Relay(address, blob_dir=tmp_path / "none" / "files")
+        until = time.monotonic() + 60
+        while count() > before:  # the server takes a moment to see it
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert caught.value  # who keeps the error keeps the relay
 
 
 def test_who_loses_each_connection_as_it_begins_is_told_in_the_end(
