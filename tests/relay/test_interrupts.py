@@ -69,6 +69,8 @@ class Interrupter:
 
     def run(self, call: Callable[[], object]) -> None:
         before = sys.gettrace()
+        # Python 3.12 traces instructions only if some frame has wanted that before.
+        sys._getframe().f_trace_opcodes = self._event == "opcode"
         sys.settrace(self._trace)
         try:
             call()
