@@ -40,10 +40,10 @@ from e2ecross import Address, Text
 from e2ecross.relay import Relay
 from e2ecross.service import AsyncClient, HTTPBackend
 
-__all__ = ["WAIT_MS", "main", "parse"]
+__all__ = ["main", "parse"]
 
 _ANA: Final = Address("whatsapp", "ana")
-WAIT_MS: Final = 30_000
+_WAIT_MS: Final = 30_000
 _SLEPT_MS: Final = (0.0, 1.3, 5.0)
 Times = dict[str, list[float]]
 
@@ -115,7 +115,7 @@ def _deliveries(
         ended: list[float] = []
 
         def wait(ended: list[float] = ended) -> None:
-            found = backend.fetch(BUDI, token(BUDI), 10, wait_ms=WAIT_MS)
+            found = backend.fetch(BUDI, token(BUDI), 10, wait_ms=_WAIT_MS)
             ended.append(time.perf_counter())
             relay.acknowledge(BUDI, token(BUDI), [each.number for each in found])
 

@@ -67,7 +67,8 @@ def fetch_and_hold(
         after: only those with higher numbers.
         hold: who, and for how long.
     """
-    held = (recipient, *between) = _held(address, hold.now_ms)
+    held = _held(address, hold.now_ms)
+    recipient, *between = held
     connection.execute(_PROLONG, (hold.until_ms, *held, hold.holder))
     free = (recipient, after, *between, *held, hold.holder, limit)
     waiting = up_to_bytes(connection, _FREE, free)

@@ -90,6 +90,11 @@ def test_what_is_taken(place: int) -> None:
     assert call() == result
 
 
+def test_what_has_the_wrong_type_is_named() -> None:
+    with pytest.raises(InvalidArgument, match=r"^tokens "):
+        arguments.require_companion_tokens([])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("place", range(len(REFUSED)))
 def test_what_is_refused(place: int) -> None:
     call, error = REFUSED[place]
