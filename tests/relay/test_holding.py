@@ -64,6 +64,12 @@ def test_what_is_held_goes_to_nobody_else(three: Relay, clock: FakeClock) -> Non
     assert hold(three, TWO) == [1, 2]
 
 
+def test_only_what_comes_after_a_number_is_held(three: Relay) -> None:
+    put(three, ANA, 1, 2, 3)
+    after = three.fetch(BUDI, token(BUDI), 100, 2, hold_ms=1_000, holder=ONE)
+    assert [each.number for each in after] == [3]
+
+
 def test_a_fetch_prolongs_what_its_holder_has(three: Relay, clock: FakeClock) -> None:
     put(three, ANA, 1)
     assert hold(three, ONE) == [1]

@@ -98,6 +98,28 @@ def test_an_address_is_claimed_once(address: str) -> None:
             assert in_threads(4, claim).count(True) == 1
 
 
+def test_a_link_box_has_one_answer(three: Relay, address: str) -> None:
+    """An answer comes from anybody: nothing is locked for it."""
+    with Relay(address) as other:
+        for number in range(20):
+            box, phone = number.to_bytes(16), Address("whatsapp", f"u{number}")
+            register(three, phone)
+            three.put_link(box, 0, b"offer", address=phone, token=token(phone))
+            start = threading.Barrier(4)
+
+            def answer(place: int, box: bytes = box, start: threading.Barrier = start) -> bool:
+                start.wait()
+                try:
+                    (three, other)[place % 2].put_link(box, 1, b"%d" % place)
+                except BackendRefused:
+                    return False
+                return True
+
+            taken = in_threads(4, answer)
+            assert taken.count(True) == 1
+            assert three.get_link(box, 1) == b"%d" % taken.index(True)
+
+
 def test_a_one_time_prekey_is_handed_out_once(three: Relay, address: str) -> None:
     three.publish(token(ANA), published(ANA, range(1, 31), kyber=range(1, 31)))
     askers = [Address("instagram", f"u{number}") for number in range(6)]
