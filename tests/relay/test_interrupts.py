@@ -248,6 +248,8 @@ def test_an_interrupted_end_of_a_transaction_is_made_up_for(relay: Relay) -> Non
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+# What a handler raises in a destructor Python prints, and drops; also in one of other tests' rest.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_at_any_time(path: Path) -> None:
     """Handlers run between instructions, also those of the standard library."""
 
